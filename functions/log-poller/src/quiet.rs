@@ -12,7 +12,7 @@ use shared::{
     auth::PracticeGrant,
     control::pollers::FailingPractice,
     domain::{PracticeFault, PracticePass},
-    tenant::log,
+    tenant::{bridge, log},
 };
 use tokio::time::timeout;
 
@@ -81,6 +81,10 @@ async fn answers(app: &App, practice: &PracticePass, deadline: Timestamp) -> Res
         let db = in_time(app, app.open(&grant)).await?;
         let newest = async { log::highest(&mut db.connection().await?).await };
         in_time(app, newest).await?;
+        // The EMR may be down although the practice's database responds.
+        if let Err(error) = in_time(app, bridge::pull(&db)).await {
+            tracing::warn!(practice = %practice, %error, "changes of the practice's EMR could not be pulled");
+        }
         bridges::catch_up(app, &db, deadline).await;
         Ok::<(), PracticeError>(())
     };

@@ -8,7 +8,7 @@ use shared::{
     domain::ids::{IntegerId, PatientId},
     in_transaction,
     sql::audit,
-    tenant::{log, patients},
+    tenant::{bridge, log, patients},
 };
 
 use crate::{
@@ -53,6 +53,7 @@ pub(crate) async fn update_prospect(
         None => None,
     };
     let data = in_transaction!(tenant.db, ApiError, |conn| {
+        bridge::follow(&tenant.db, conn).await?;
         let mut patient = patients::lock(conn, id).await?.ok_or_else(ApiError::not_found)?;
         let before = Prospect::of(conn, patient.clone()).await?;
         let draft = update.against(&before)?;

@@ -7,7 +7,7 @@ use shared::{
     domain::ids::VisitId,
     in_transaction,
     sql::audit,
-    tenant::{log, visits},
+    tenant::{bridge, log, visits},
 };
 
 use crate::reply::VisitBody;
@@ -34,6 +34,7 @@ pub(crate) async fn cancel_visit(
     _: NoBody,
 ) -> ApiResult<Message<VisitBody>> {
     let visit = in_transaction!(tenant.db, ApiError, |conn| {
+        bridge::follow(&tenant.db, conn).await?;
         let cancelled = visits::cancel(conn, id, tenant.now).await?;
         let visit = visits::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
         if !cancelled {

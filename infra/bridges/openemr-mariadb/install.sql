@@ -72,11 +72,17 @@ end $$;
 
 -- Applies the EMR's newest changes before a booking, as far as that is cheap: one query of the outbox, and 150 ms for new rows. MariaDB's trigger
 -- decides by the EMR's own events, so a change that is not applied yet does no harm. If another transaction is pulling, this one does not wait.
-create or replace function bridge_follow() returns void
+-- `but_of` and `but_key` name the row that the caller's statement changes, which cannot be changed twice. If the EMR has changed it, the caller's
+-- transaction starts over and applies the EMR's change first.
+drop function if exists bridge_follow();
+create or replace function bridge_follow(but_of text default null, but_key bigint default null) returns void
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
     news emr_outbox[] := bridge_news(20);
 begin
+    if exists (select 1 from unnest(news) n where n.apply = but_of and n.key = but_key) then
+        raise serialization_failure using message = 'the EMR has changed this row';
+    end if;
     if cardinality(news) > 0 and pg_try_advisory_xact_lock(20926, 0) then
         perform bridge_apply_news(bridge_news(20), clock_timestamp() + interval '150 ms');
     end if;
@@ -280,7 +286,7 @@ end $$;
 create or replace function bridge_apply_event(id bigint) returns void
 language plpgsql as $$
 declare
-    rows openemr_postcalendar_events[] := emr_read_events(id, id);
+    rows openemr_postcalendar_events[];
     e record;
     v visits;
     limit_before text := current_setting('lock_timeout');
@@ -288,8 +294,10 @@ declare
     is_moved boolean;
     can_bind boolean := true;
 begin
+    -- First our row, then the EMR's.
+    select * into v from visits where visit_id = id for no key update;
+    rows := emr_read_events(id, id);
     select * into e from emr_visits(rows);
-    select * into v from visits where visit_id = id;
 
     delete from schedule_exceptions x using bridge_time_off b where b.event_id = id and x.exception_id = b.exception_id;
     if e.visit_id is null then
@@ -318,8 +326,8 @@ begin
     -- First as a bound visit. If it overlaps another one, or one that is being booked right now, as an unbound visit.
     loop
         begin
-            perform set_config('lock_timeout', case when can_bind then '100ms'
-                else greatest(extract(milliseconds from until - clock_timestamp())::integer, 1)::text end, true);
+            perform set_config('lock_timeout', least(case when can_bind then 100 end,
+                greatest(extract(epoch from until - clock_timestamp()) * 1000, 1)::integer)::text, true);
             if v.visit_id is null then
                 insert into visits (visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration,
                     visit_complaint, status, bound)
@@ -408,10 +416,26 @@ end $$;
 -- Runs before all other triggers on visits, so that a booking respects the changes that the EMR has committed.
 create or replace function bridge_visit_begins() returns trigger
 language plpgsql set search_path = partner_api, pg_temp as $$
+declare
+    attends time := coalesce(new.provider_time, new.visit_time);
+    begins timestamp := new.visit_date + attends + case when attends < new.visit_time then interval '1 day' else interval '0' end;
 begin
     if current_setting('partner_api.writing', true) is distinct from 'emr' then
-        perform bridge_follow();
+        if tg_op = 'UPDATE' and exists (select 1 from bridge_failures where apply = 'bridge_apply_event' and key = new.visit_id) then
+            raise serialization_failure using message = 'the EMR has changed this row';
+        end if;
+        perform bridge_follow('bridge_apply_event', case when tg_op = 'UPDATE' then new.visit_id end);
         if exists (select 1 from bridge_failures) then perform bridge_catch_up(); end if;
+        -- MariaDB's trigger sees single blocks; this sees series, and what has just been applied.
+        if new.status not in ('Cancelled', 'NoShow', 'Deleted') and exists (
+            select 1 from schedule_exceptions x join bridge_time_off b on b.exception_id = x.exception_id
+            where x.exception_date between new.visit_date - 2 and new.visit_date + 2 and coalesce(x.provider_id, new.provider_id) = new.provider_id
+              and (x.exception_date + coalesce(x.start_time, '00:00'), x.exception_date + coalesce(x.end_time, '24:00')
+                    + case when x.end_time <= x.start_time then interval '1 day' else interval '0' end)
+                overlaps (begins, begins + coalesce(new.provider_duration, new.visit_duration) * interval '1 min'))
+        then
+            raise exclusion_violation using constraint = 'visits_provider_free', message = 'visits_provider_free';
+        end if;
     end if;
     return new;
 end $$;

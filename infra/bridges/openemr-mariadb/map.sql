@@ -118,12 +118,13 @@ create or replace function emr_dates(kind integer, rule text, first date, last d
 -- A high cost makes the planner apply all other filters first.
 language plpgsql stable cost 100000 rows 20 set search_path = partner_api, pg_temp as $$
 declare
-    step integer := greatest(coalesce(emr_number(emr_rule(rule, 'event_repeat_freq')), 1), 1);
+    -- Limits keep every rule within the range of dates.
+    step integer := least(greatest(coalesce(emr_number(emr_rule(rule, 'event_repeat_freq')), 1), 1), 100000);
     unit text := emr_rule(rule, 'event_repeat_freq_type');
     ends date := least(coalesce(nullif(last, date '0001-01-01'), until), until);
     without text[] := string_to_array(coalesce(emr_rule(rule, 'exdate'), ''), ',');
-    nth integer := emr_number(emr_rule(rule, 'event_repeat_on_num'));
-    weekday integer := emr_number(emr_rule(rule, 'event_repeat_on_day'));
+    nth integer := least(emr_number(emr_rule(rule, 'event_repeat_on_num')), 100);
+    weekday integer := least(emr_number(emr_rule(rule, 'event_repeat_on_day')), 100);
 begin
     if kind = 1 and unit in ('0', '1', '2', '3') then
         -- Counted from the first date: a month that lacks the day uses its last day, and the next month uses the day again.
@@ -142,7 +143,7 @@ begin
             ) as days (d, n)
             where n % step = 0 and to_char(d, 'YYYYMMDD') <> all (without) order by d;
     elsif kind = 2 and nth between 1 and 5 and weekday between 0 and 6 then
-        step := greatest(coalesce(emr_number(emr_rule(rule, 'event_repeat_on_freq')), 1), 1);
+        step := least(greatest(coalesce(emr_number(emr_rule(rule, 'event_repeat_on_freq')), 1), 1), 10000);
         -- The fifth weekday of a month means its last.
         return query
             select d from (
@@ -201,7 +202,10 @@ begin
     then
         return after.patient_id;
     end if;
-    perform bridge_follow();
+    if before.patient_id is not null and exists (select 1 from bridge_failures where apply = 'bridge_apply_patient' and key = before.patient_id) then
+        raise serialization_failure using message = 'the EMR has changed this row';
+    end if;
+    perform bridge_follow('bridge_apply_patient', before.patient_id);
     own := bridge_token();
     insert into partner_api_patients (token, kind, patient_id, fname, mname, lname, sex, dob, language, phone_home, phone_cell, email, street, city, state,
         postal_code, country_code, provider, is_undone)
@@ -236,7 +240,7 @@ begin
     if is_moved and takes_time then
         perform bridge_overlap(after);
     else
-        perform bridge_follow();
+        perform bridge_follow('bridge_apply_event', before.visit_id);
     end if;
     own := bridge_token();
     insert into partner_api_visits (token, kind, event_id, category, provider, patient, day, start, minutes, title, complaint, room, cancels, must_be_free, is_undone)

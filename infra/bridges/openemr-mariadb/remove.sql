@@ -6,7 +6,7 @@ end $$;
 drop function if exists bridge_visit_begins(), bridge_visit_changes(), bridge_patient_changes(), bridge_visit_type_changes() cascade;
 drop function if exists bridge_detach(), bridge_acknowledge(), bridge_database(), bridge_trial(), bridge_go_on(bigint, boolean), bridge_take_over(text, bigint[]), bridge_note(text, bigint, text), bridge_renew(),
     bridge_check(), bridge_compare(text, bigint, bigint), bridge_differences(text, bigint[]), bridge_page(text, bigint, bigint), bridge_turns(),
-    bridge_missing(), bridge_not_understood(), bridge_pull(bigint), bridge_follow(), bridge_news(integer), bridge_sweep(bigint), bridge_apply_news(emr_outbox[], timestamptz), bridge_enter(), bridge_overlap(visits), bridge_token(), bridge_answer(text, text),
+    bridge_missing(), bridge_not_understood(), bridge_pull(bigint), bridge_follow(text, bigint), bridge_news(integer), bridge_sweep(bigint), bridge_apply_news(emr_outbox[], timestamptz), bridge_enter(), bridge_overlap(visits), bridge_token(), bridge_answer(text, text),
     bridge_refuse(text, text), bridge_catch_up(), bridge_apply_event(bigint), bridge_apply_patient(bigint), bridge_apply_rooms(bigint),
     bridge_apply_visit_type(bigint), bridge_apply_provider(bigint), bridge_log(text, text, bigint);
 drop function if exists emr_write_visit(visits, visits, text), emr_write_patient(patients, patients), emr_read_events(bigint, bigint),

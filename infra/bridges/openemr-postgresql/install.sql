@@ -41,7 +41,7 @@ begin
     perform bridge_follow('bridge_apply_event', array(
             select v.visit_id from emr_visit_types() e cross join emr_events_of(e.type_id) o join visits v on v.visit_id = o.event_id
             where e.type_id = id and v.visit_type <> e.visit_type),
-        clock_timestamp() + interval '200 ms', false);
+        clock_timestamp() + least(interval '200 ms', nullif(current_setting('lock_timeout')::interval, '0')), false);
     -- A renamed or deleted type is no longer offered.
     update visit_types set active = false
     where active and visit_type not in (select e.visit_type from emr_visit_types() e);
@@ -62,8 +62,9 @@ begin
         insert into resources (name, active) values (it.name, it.active) returning resource_id into id;
         insert into bridge_rooms (room, resource_id) values (it.room, id);
         -- The EMR may already have visits in this room.
-        perform bridge_apply_event(e.event_id) from emr_events_in(it.room) e join visits v on v.visit_id = e.event_id
-        where v.room_id is distinct from id;
+        perform bridge_follow('bridge_apply_event', array(
+                select v.visit_id from emr_events_in(it.room) e join visits v on v.visit_id = e.event_id where v.room_id is distinct from id),
+            clock_timestamp() + least(interval '200 ms', nullif(current_setting('lock_timeout')::interval, '0')), false);
     end loop;
 end $$;
 
@@ -73,6 +74,8 @@ language plpgsql as $$
 declare
     done bigint;
 begin
+    -- Reads the EMR's rows after the wait for a transaction that is changing them: what it commits is what counts.
+    perform 1 from patients where patient_id = any (keys) order by patient_id for no key update;
     with followed as (
         insert into patients as p (patient_id, first_name, mi, last_name, full_name, gender, dob, primary_language, phone, cell_phone,
             email, address, city, state, zip, country, provider_id, created_at, updated_at)
@@ -144,8 +147,9 @@ declare
     is_moved boolean;
     can_bind boolean := true;
 begin
+    -- First our row, then the EMR's: a change that was open until now is read as it was committed.
+    select * into v from visits where visit_id = id for no key update;
     select * into e from emr_visits(array[id]);
-    select * into v from visits where visit_id = id;
 
     delete from schedule_exceptions x using bridge_time_off b where b.event_id = id and x.exception_id = b.exception_id;
     if e.visit_id is null then
@@ -168,8 +172,8 @@ begin
     -- First as a bound visit. If it overlaps another one, or one that is being booked right now, as an unbound visit.
     loop
         begin
-            perform set_config('lock_timeout', case when can_bind then '100ms'
-                else greatest(extract(milliseconds from until - clock_timestamp())::integer, 1)::text end, true);
+            perform set_config('lock_timeout', least(case when can_bind then 100 end,
+                greatest(extract(epoch from until - clock_timestamp()) * 1000, 1)::integer)::text, true);
             if v.visit_id is null then
                 insert into visits (visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, visit_duration,
                     visit_complaint, status, bound)
@@ -277,6 +281,7 @@ create or replace function bridge_follow(of text, keys bigint[], until timestamp
 language plpgsql set jit = off as $$
 declare
     done bigint := 0;
+    limit_before text := current_setting('lock_timeout');
     -- Small pages while the EMR waits, so that the limit holds.
     many integer := case when until is null then 1000 else 200 end;
     page bigint[];
@@ -310,12 +315,14 @@ begin
             perform bridge_note(of, rest, 'deferred: the EMR''s statement changed too many rows', tried);
         end if;
     end loop;
+    perform set_config('lock_timeout', limit_before, true);
     return done;
 end $$;
 
 -- Retries recorded rows: at most `most` that were not retried yet, and a hundred of those that failed again, the oldest first. Rows that still fail
 -- stay recorded. Returns how many were applied.
-create or replace function bridge_catch_up(most bigint) returns bigint
+drop function if exists bridge_catch_up(bigint);
+create or replace function bridge_catch_up(most bigint, but bigint default null) returns bigint
 language plpgsql as $$
 declare
     before text := coalesce(current_setting('partner_api.writing', true), '');
@@ -326,10 +333,18 @@ declare
 begin
     perform set_config('partner_api.writing', 'emr', true);
     for it in
-        with news as (select * from bridge_failures where tried_at is null order by failed_at limit most for update skip locked),
-            others as (select * from bridge_failures where tried_at is not null order by tried_at limit 100 for update skip locked)
-        select apply, array_agg(key order by failed_at, key) as keys
-        from (select * from news union all select * from others) due
+        -- Key 0 says that something unknown was missed: only a comparison finds it.
+        with news as (select * from bridge_failures where tried_at is null and (key <> 0 or apply = 'bridge_apply_rooms')
+                and (apply <> 'bridge_apply_event' or key is distinct from but) order by failed_at limit most for update skip locked),
+            others as (select * from bridge_failures where tried_at is not null and (key <> 0 or apply = 'bridge_apply_rooms')
+                and (apply <> 'bridge_apply_event' or key is distinct from but) order by tried_at limit 100 for update skip locked),
+            late as (delete from bridge_late where ctid = any (array(
+                    select ctid from bridge_late where (key <> 0 or apply = 'bridge_apply_rooms')
+                        and (apply <> 'bridge_apply_event' or key is distinct from but) limit most for update skip locked))
+                returning apply, key)
+        select apply, array_agg(distinct key) as keys, count(*) filter (where is_late) as late
+        from (select apply, key, false as is_late from news union all select apply, key, false from others
+            union all select apply, key, true from late) due
         group by apply order by array_position(bridge_turns(), apply)
     loop
         if cardinality(it.keys) > 1 then
@@ -343,7 +358,7 @@ begin
         end if;
         delete from bridge_failures where apply = it.apply and key = any (it.keys) and (tried_at is null or tried_at < began);
         get diagnostics gone = row_count;
-        done := done + gone;
+        done := done + gone + it.late;
     end loop;
     perform set_config('partner_api.writing', before, true);
     return done;
@@ -391,10 +406,27 @@ language plpgsql set search_path = partner_api, pg_temp as $$
 declare
     noted bigint[];
     near bigint[];
+    attends time := coalesce(new.provider_time, new.visit_time);
+    begins timestamp := new.visit_date + attends + case when attends < new.visit_time then interval '1 day' else interval '0' end;
 begin
-    if not exists (select 1 from bridge_failures) then return new; end if;
+    -- Time off that was committed after the caller had read the calendar.
+    if new.status not in ('Cancelled', 'NoShow', 'Deleted') and exists (
+        select 1 from schedule_exceptions x join bridge_time_off b on b.exception_id = x.exception_id
+        where x.exception_date between new.visit_date - 2 and new.visit_date + 2 and coalesce(x.provider_id, new.provider_id) = new.provider_id
+          and (x.exception_date + coalesce(x.start_time, '00:00'), x.exception_date + coalesce(x.end_time, '24:00')
+                + case when x.end_time <= x.start_time then interval '1 day' else interval '0' end)
+            overlaps (begins, begins + coalesce(new.provider_duration, new.visit_duration) * interval '1 min'))
+    then
+        raise exclusion_violation using constraint = 'visits_provider_free', message = 'visits_provider_free';
+    end if;
+    if not exists (select 1 from bridge_failures) and not exists (select 1 from bridge_late) then return new; end if;
+    if exists (select 1 from (select apply, key from bridge_failures union all select apply, key from bridge_late) f
+        where apply = 'bridge_apply_event' and (key = 0 or tg_op = 'UPDATE' and key = new.visit_id))
+    then
+        raise cannot_connect_now using message = 'a change of the EMR is not known yet';
+    end if;
     begin
-        noted := array(select key from bridge_failures where apply = 'bridge_apply_event' and key <> coalesce(new.visit_id, -1));
+        noted := array(select key from bridge_failures where apply = 'bridge_apply_event' union select key from bridge_late where apply = 'bridge_apply_event');
         near := array(
             select e.visit_id from emr_visits(noted) e
             where e.visit_date between new.visit_date - 2 and new.visit_date + 2
@@ -406,7 +438,7 @@ begin
         raise cannot_connect_now using message = 'the bridge cannot read the EMR''s tables: ' || sqlerrm;
     end;
     if (select count(*) from (select 1 from bridge_failures where tried_at is null limit 201) few) <= 200 then
-        perform bridge_catch_up(200);
+        perform bridge_catch_up(200, new.visit_id);
     elsif near <> '{}' then
         perform set_config('partner_api.writing', 'emr', true);
         perform bridge_follow('bridge_apply_event', near, null, true);
@@ -507,7 +539,13 @@ begin
                         -- Without a key, record that something was missed.
                         perform bridge_note(%3$L, coalesce(keys, array[0::bigint]), failed, false);
                     exception when others then
-                        raise warning 'partner_api: %% of %% could not be noted: %%', tg_op, tg_relid::regclass, failed;
+                        begin
+                            -- A retry holds the record: this one waits for nobody.
+                            perform set_config('lock_timeout', '5ms', true);
+                            insert into bridge_late (apply, key, message) select %3$L, it, failed from unnest(coalesce(keys, array[0::bigint])) it where it is not null;
+                        exception when others then
+                            raise warning 'partner_api: %% of %% could not be noted: %%', tg_op, tg_relid::regclass, failed;
+                        end;
                     end;
                 end if;
                 return null;
@@ -655,7 +693,8 @@ begin
     where not exists (select 1 from pg_trigger t where t.tgname || ' on ' || t.tgrelid::regclass = own and t.tgenabled in ('O', 'A'))
     having count(*) > 0;
     return query
-    select 'EMR change not applied yet', count(*), min(replace(replace(apply, 'bridge_apply_', ''), '_', ' ') || ' ' || key || ': ' || message) from bridge_failures having count(*) > 0;
+    select 'EMR change not applied yet', count(*), min(replace(replace(apply, 'bridge_apply_', ''), '_', ' ') || ' ' || key || ': ' || message)
+    from (select apply, key, message from bridge_failures union all select apply, key, message from bridge_late) f having count(*) > 0;
     -- Tables and columns that the EMR has renamed, dropped or changed.
     for it in
         select p.proname, pg_get_function_identity_arguments(p.oid) as takes from pg_proc p
@@ -727,7 +766,8 @@ begin
     repaired := case when compared > 0 then bridge_follow(of, keys, null, true) else 0 end;
     -- Key 0: something was missed, and this comparison finds what.
     delete from bridge_failures f
-    where f.apply = of and (f.key = any (keys || 0::bigint) or keys = array[0::bigint]) and (f.tried_at is null or f.tried_at < began);
+    where f.apply = of and (f.key = any (keys) or f.key = 0 and compared < most or keys = array[0::bigint]) and (f.tried_at is null or f.tried_at < began);
+    delete from bridge_late f where f.apply = of and (f.key = any (keys) or f.key = 0 and compared < most or keys = array[0::bigint]);
     if compared < most or keys = array[0::bigint] then
         here.turn := here.turn + 1;
         here.after := -1;

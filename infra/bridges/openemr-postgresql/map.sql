@@ -107,12 +107,13 @@ create or replace function emr_dates(kind integer, rule text, first date, last d
 -- A high cost makes the planner apply all other filters first.
 language plpgsql stable cost 100000 rows 20 set search_path = partner_api, pg_temp as $$
 declare
-    step integer := greatest(coalesce(emr_number(emr_rule(rule, 'event_repeat_freq')), 1), 1);
+    -- Limits keep every rule within the range of dates.
+    step integer := least(greatest(coalesce(emr_number(emr_rule(rule, 'event_repeat_freq')), 1), 1), 100000);
     unit text := emr_rule(rule, 'event_repeat_freq_type');
     ends date := least(coalesce(nullif(last, date '0001-01-01'), until), until);
     without text[] := string_to_array(coalesce(emr_rule(rule, 'exdate'), ''), ',');
-    nth integer := emr_number(emr_rule(rule, 'event_repeat_on_num'));
-    weekday integer := emr_number(emr_rule(rule, 'event_repeat_on_day'));
+    nth integer := least(emr_number(emr_rule(rule, 'event_repeat_on_num')), 100);
+    weekday integer := least(emr_number(emr_rule(rule, 'event_repeat_on_day')), 100);
 begin
     if kind = 1 and unit in ('0', '1', '2', '3') then
         -- Counted from the first date: a month that lacks the day uses its last day, and the next month uses the day again.
@@ -131,7 +132,7 @@ begin
             ) as days (d, n)
             where n % step = 0 and to_char(d, 'YYYYMMDD') <> all (without) order by d;
     elsif kind = 2 and nth between 1 and 5 and weekday between 0 and 6 then
-        step := greatest(coalesce(emr_number(emr_rule(rule, 'event_repeat_on_freq')), 1), 1);
+        step := least(greatest(coalesce(emr_number(emr_rule(rule, 'event_repeat_on_freq')), 1), 1), 10000);
         -- The fifth weekday of a month means its last.
         return query
             select d from (
@@ -208,12 +209,24 @@ begin
         (before.first_name, before.mi, before.last_name, before.gender, before.dob, before.primary_language, before.phone,
             before.cell_phone, before.email, before.address, before.city, before.state, before.zip, before.country, before.provider_id)
     then
-        update public.patient_data set fname = coalesce(after.first_name, ''), mname = coalesce(after.mi, ''),
-            lname = coalesce(after.last_name, ''), sex = coalesce(after.gender, ''), "DOB" = after.dob,
-            language = coalesce(after.primary_language, ''), phone_home = coalesce(after.phone, ''),
-            phone_cell = coalesce(after.cell_phone, ''), email = coalesce(after.email, ''), street = coalesce(after.address, ''),
-            city = coalesce(after.city, ''), state = coalesce(after.state, ''), postal_code = coalesce(after.zip, ''),
-            country_code = coalesce(after.country, ''), "providerID" = after.provider_id, date = now()
+        -- Only what the caller changes: of a change of the EMR's that is not applied yet, our row has the old values.
+        update public.patient_data set
+            fname = case when after.first_name is distinct from before.first_name then coalesce(after.first_name, '') else fname end,
+            mname = case when after.mi is distinct from before.mi then coalesce(after.mi, '') else mname end,
+            lname = case when after.last_name is distinct from before.last_name then coalesce(after.last_name, '') else lname end,
+            sex = case when after.gender is distinct from before.gender then coalesce(after.gender, '') else sex end,
+            "DOB" = case when after.dob is distinct from before.dob then after.dob else "DOB" end,
+            language = case when after.primary_language is distinct from before.primary_language then coalesce(after.primary_language, '') else language end,
+            phone_home = case when after.phone is distinct from before.phone then coalesce(after.phone, '') else phone_home end,
+            phone_cell = case when after.cell_phone is distinct from before.cell_phone then coalesce(after.cell_phone, '') else phone_cell end,
+            email = case when after.email is distinct from before.email then coalesce(after.email, '') else email end,
+            street = case when after.address is distinct from before.address then coalesce(after.address, '') else street end,
+            city = case when after.city is distinct from before.city then coalesce(after.city, '') else city end,
+            state = case when after.state is distinct from before.state then coalesce(after.state, '') else state end,
+            postal_code = case when after.zip is distinct from before.zip then coalesce(after.zip, '') else postal_code end,
+            country_code = case when after.country is distinct from before.country then coalesce(after.country, '') else country_code end,
+            "providerID" = case when after.provider_id is distinct from before.provider_id then after.provider_id else "providerID" end,
+            date = now()
         where pid = own;
     end if;
     return own;
@@ -226,6 +239,8 @@ declare
     own bigint := after.visit_id;
     own_room text := (select room from bridge_rooms where resource_id = after.room_id);
     type bigint;
+    is_moved boolean := (after.visit_date, after.visit_time, after.visit_duration)
+        is distinct from (before.visit_date, before.visit_time, before.visit_duration);
 begin
     if before.visit_id is null then
         select type_id into type from emr_visit_types() where visit_type = after.visit_type order by active desc, type_id limit 1;
@@ -245,9 +260,14 @@ begin
             end;
         end loop;
     end if;
-    update public.openemr_postcalendar_events set pc_aid = after.provider_id, "pc_eventDate" = after.visit_date,
-        "pc_endDate" = after.visit_date, "pc_startTime" = after.visit_time, pc_duration = after.visit_duration * 60,
-        "pc_endTime" = after.visit_time + after.visit_duration * interval '1 min',
+    -- Only what the caller changes, as above.
+    update public.openemr_postcalendar_events set
+        pc_aid = case when after.provider_id is distinct from before.provider_id then after.provider_id::text else pc_aid end,
+        "pc_eventDate" = case when is_moved then after.visit_date else "pc_eventDate" end,
+        "pc_endDate" = case when is_moved then after.visit_date else "pc_endDate" end,
+        "pc_startTime" = case when is_moved then after.visit_time else "pc_startTime" end,
+        pc_duration = case when is_moved then after.visit_duration * 60 else pc_duration end,
+        "pc_endTime" = case when is_moved then after.visit_time + after.visit_duration * interval '1 min' else "pc_endTime" end,
         pc_room = case when after.room_id is distinct from before.room_id then coalesce(own_room, '') else pc_room end,
         pc_apptstatus = case when after.status = 'Cancelled' and before.status <> 'Cancelled' then 'x' else pc_apptstatus end
     where pc_eid = own
@@ -330,3 +350,14 @@ create or replace view bridge_grants (emr_table, privilege) as values
     ('public.openemr_postcalendar_events', 'SELECT'), ('public.openemr_postcalendar_events', 'INSERT'),
     ('public.openemr_postcalendar_events', 'UPDATE'), ('public.openemr_postcalendar_events', 'TRIGGER'),
     ('public.list_options', 'SELECT'), ('public.list_options', 'TRIGGER');
+
+-- Rows of ours that are not the EMR's: another practice's program or the API made them while no bridge was there. Attaching would take them for
+-- the EMR's rows of the same ids, or delete them.
+create function emr_strangers() returns bigint
+language sql stable as $$
+    select (select count(*) from patients p left join emr_patients(array(select patient_id from patients)) e on e.patient_id = p.patient_id
+            where e.patient_id is null or p.first_name <> e.first_name and p.last_name <> e.last_name and p.dob is distinct from e.dob)
+        + (select count(*) from visits v left join emr_visits(array(select visit_id from visits)) e on e.visit_id = v.visit_id
+            where v.status <> 'Deleted' and (e.visit_id is null or e.patient_id <> v.patient_id and e.visit_date <> v.visit_date))
+    where not exists (select 1 from bridge)
+$$;

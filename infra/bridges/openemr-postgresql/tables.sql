@@ -43,3 +43,11 @@ create table if not exists bridge_failures (
     message text not null,
     primary key (apply, key)
 );
+
+-- The same, of changes that were made while a retry held their record: without a key, so that the EMR waits for nobody.
+create table if not exists bridge_late (
+    apply text not null,
+    key bigint not null,
+    failed_at timestamptz not null default now(),
+    message text not null
+);

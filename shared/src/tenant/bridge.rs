@@ -13,8 +13,8 @@ use sqlx::AssertSqlSafe;
 use super::TenantDb;
 use crate::sql::{Conn, ConnectionString, EmrAddress, Error, Pool, Result, on};
 
-pub use remote::pull;
-use remote::{connect, has_outbox, pull_once};
+use remote::connect;
+pub use remote::{follow, pull};
 pub use upkeep::{Progress, catch_up, check, is_due, load, record_check, renew, try_out};
 
 /// Creating triggers locks the EMR's tables; this limits how long its programs wait.
@@ -196,6 +196,18 @@ impl Bridge {
         let grants: Vec<String> = on!(&mut *conn, |c| sqlx::query_scalar(self.missing).fetch_all(c).await)?;
         if !grants.is_empty() {
             return Ok(Plan { grants, patients: 0, events: 0 });
+        }
+        if !self.is_remote {
+            let strangers: i64 =
+                on!(&mut *conn, |c| sqlx::query_scalar("select coalesce(emr_strangers(), 0)")
+                    .fetch_one(c)
+                    .await)?;
+            if strangers > 0 {
+                return Err(Error::Registry(format!(
+                    "its tables hold {strangers} patients and visits that are not the EMR's; attaching would mix \
+                    them with the EMR's of the same ids, or delete them"
+                )));
+            }
         }
         let (patients, events) =
             on!(conn, |c| sqlx::query_as("select patients, events from emr_size()").fetch_one(c).await)?;

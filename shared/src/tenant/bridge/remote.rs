@@ -49,6 +49,30 @@ pub async fn pull(db: &TenantDb) -> Result<i64> {
     Ok(all)
 }
 
+/// Applies the newest changes of an EMR on a server of its own, before a change by the API.
+///
+/// This is a statement of its own, because a trigger cannot change the row that its statement
+/// changes.
+///
+/// # Errors
+/// As [`pull`].
+pub async fn follow(db: &TenantDb, conn: &mut Conn) -> Result<()> {
+    if matches!(db.pool, Pool::Sqlite(_)) {
+        return Ok(());
+    }
+    let known = db.has_outbox().get_or_try_init(async || {
+        Ok::<_, Error>(on!(&mut *conn, |c| sqlx::query_scalar(
+            "select to_regprocedure('partner_api.bridge_pull(bigint)') is not null"
+        )
+        .fetch_one(c)
+        .await)?)
+    });
+    if *known.await? {
+        on!(conn, |c| sqlx::query("select bridge_follow()").execute(c).await.map(|_| ()))?;
+    }
+    Ok(())
+}
+
 pub(super) async fn pull_once(db: &TenantDb) -> Result<i64> {
     crate::in_transaction!(db, Error, |conn| {
         Ok(on!(conn, |c| sqlx::query_scalar("select bridge_pull($1)").bind(PULL).fetch_one(c).await)?)

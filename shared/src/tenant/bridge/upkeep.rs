@@ -118,7 +118,7 @@ pub async fn catch_up(db: &TenantDb, mut goes_on: impl FnMut() -> bool) -> Resul
     }
     let mut conn = db.connection().await?;
     let is_attached: bool = on!(&mut conn, |c| sqlx::query_scalar(
-        "select to_regprocedure('bridge_catch_up(bigint)') is not null"
+        "select to_regprocedure('bridge_catch_up(bigint, bigint)') is not null"
     )
     .fetch_one(c)
     .await)?;
@@ -130,7 +130,8 @@ pub async fn catch_up(db: &TenantDb, mut goes_on: impl FnMut() -> bool) -> Resul
     loop {
         let some: Option<i64> = crate::in_transaction!(db, Error, |conn| {
             Ok(on!(conn, |c| sqlx::query_scalar(
-                "select bridge_catch_up($1) where exists (select 1 from bridge_failures)"
+                "select bridge_catch_up($1) where exists (select 1 from bridge_failures) \
+                 or exists (select 1 from bridge_late)"
             )
             .bind(CAUGHT_UP)
             .fetch_optional(c)
