@@ -204,8 +204,8 @@ impl Bridge {
                     .await)?;
             if strangers > 0 {
                 return Err(Error::Registry(format!(
-                    "its tables hold {strangers} patients and visits that are not the EMR's; attaching would mix \
-                    them with the EMR's of the same ids, or delete them"
+                    "its tables have {strangers} patients and visits that are not the EMR's; attaching \
+                    would mix them with the EMR's rows of the same ids, or delete them"
                 )));
             }
         }
