@@ -132,7 +132,7 @@ async fn record_manual(
         && let Err(error) =
             update_health(app, subscription, verdict, took, None, last_error(&delivery, now)).await
     {
-        tracing::warn!(%error, deliveryId = delivery.id.0, "the subscription does not show a success");
+        tracing::warn!(%error, deliveryId = delivery.id.0, "a success was not recorded");
     }
     let [random] = app.random.bytes();
     app.control.record_outcome(*delivery, count, random).await
@@ -166,7 +166,7 @@ async fn record_outcome(
     // and is attempted and classified again. A delivered event is not sent again because of it.
     match update_health(app, subscription, verdict, took, slot, last_error(&delivery, now)).await {
         Err(error) if matches!(verdict, Verdict::Success) => {
-            tracing::warn!(%error, deliveryId = delivery.id.0, "the subscription does not show a success");
+            tracing::warn!(%error, deliveryId = delivery.id.0, "a success was not recorded");
         }
         result => result?,
     }
