@@ -15,7 +15,7 @@ pub use auth::catalog::{Catalog, CatalogScope};
 pub use auth::portal::PortalUser;
 pub use auth::session::{SessionId, give_cookie, offered_session, portal_origin, take_cookie};
 pub use call::Call;
-pub use conflict::retry_on_conflict;
+pub use conflict::{MAX_CONFLICT_RETRIES, backoff};
 pub use edge::edge;
 pub use idempotency::once::{Done, IDEMPOTENCY_TTL, IdempotencyKey, JsonAnswer, Once, once};
 pub use idempotency::sealed::SealedAnswer;

@@ -81,14 +81,14 @@ async fn the_circuit_of_an_endpoint_that_hangs_is_open_until_a_probe_succeeds() 
     receiver.otherwise(Answer::status(200).behind(&probe));
     let (before, waiting) = (receiver.received().len(), office.queue.left().await);
     let both = [three.as_str(), &four];
-    let probe = send(&office.app, Lane::Slow, &both);
+    let probing = send(&office.app, Lane::Slow, &both);
     let other = async {
         // The probe is answered when the other delivery is back in the queue.
         eventually("the other", async || (office.queue.left().await > waiting).then_some(())).await;
         assert_eq!(breakers(&office).await[0]["state"], "half-open");
         probe.open();
     };
-    tokio::join!(probe, other);
+    tokio::join!(probing, other);
     assert_eq!(receiver.received().len(), before + 1, "one delivery probes, the other waits");
     assert_eq!(breakers(&office).await[0]["state"], "slow");
     let [three_done, four_done] = [delivery(&office, 3).await, delivery(&office, 4).await]

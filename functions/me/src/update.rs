@@ -3,11 +3,11 @@
 use shared::{
     api::{
         ApiResult, Body, Change, Email, Message, Partner, Patch, Phone, Problem, Replace, Update, UpdateOf,
-        Website, audit_change, retry_on_conflict,
+        Website, audit_change,
     },
     body,
     control::{self, partners},
-    text_field,
+    retry_on_conflict, text_field,
 };
 
 use crate::profile::{Me, load};
@@ -57,7 +57,7 @@ pub(crate) async fn update_me(
     Body(update): Body<Update<UpdateMe>>,
 ) -> ApiResult<Message<Me>> {
     let detail = "Other requests are changing your profile. Try again.";
-    retry_on_conflict(&partner.app, detail, async || {
+    retry_on_conflict!(partner.app, detail, || {
         let before = load(&partner).await?;
         let mut profile = before.clone();
         update.against(&Me::new(profile.clone(), &partner.caller))?.apply(&mut profile);
@@ -85,7 +85,6 @@ pub(crate) async fn update_me(
             Err(error) => Err(error.into()),
         }
     })
-    .await
 }
 
 impl UpdateOf for UpdateMe {

@@ -123,12 +123,12 @@ async fn deliver_one(
     message: &EventMessage,
 ) -> Result<(), Fault> {
     let Some(recipient) = recipients.of(message) else { return Ok(()) };
-    let began = Instant::now();
+    let started = Instant::now();
     let mut slot = message.slot;
     loop {
         if let Some(slot) = slot {
             let wait = wait_of(app, &slot);
-            if wait > LONGEST_WAIT || began.elapsed() > LONGEST_TRY {
+            if wait > LONGEST_WAIT || started.elapsed() > LONGEST_TRY {
                 recipient.decided();
                 return wait_for_slot(app, message, slot).await;
             }

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
     api::{
-        ApiError, ApiResult, Code, FieldError, IDEMPOTENCY_TTL, JsonAnswer, Message, Once, Partner, Problem,
-        Reading, retry_on_conflict,
+        ApiError, ApiResult, FieldError, IDEMPOTENCY_TTL, JsonAnswer, Message, Once, Partner, Problem,
+        Reading,
     },
     auth::webhook_signature::SigningSecret,
     body,
@@ -20,6 +20,7 @@ use shared::{
         log_progress::GRACE,
     },
     egress::HookUrl,
+    retry_on_conflict,
     sql::idempotency::RequestKey,
     tenant::log,
     text_field,
@@ -110,7 +111,7 @@ pub(crate) async fn sign_up(
     Once { body, key }: Once<Reading<SignUp>>,
 ) -> ApiResult<JsonAnswer> {
     let key = key.of(&partner.caller);
-    retry_on_conflict(&partner.app, "Read your subscription again.", async || {
+    retry_on_conflict!(partner.app, "Read your subscription again.", || {
         if let Some(answer) = kept(&partner, key.as_ref()).await? {
             return Ok(Some(answer));
         }
@@ -121,7 +122,6 @@ pub(crate) async fn sign_up(
             Ok(answer) => Ok(Some(answer)),
         }
     })
-    .await
 }
 
 async fn kept(partner: &Partner, key: Option<&RequestKey>) -> ApiResult<Option<JsonAnswer>> {

@@ -5,16 +5,13 @@ mod health;
 mod pace;
 mod queries;
 
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
-use futures::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Error, Result, Store, Table,
-    listing::{Listing, MOST_COUNTED},
-    store::{Item, SERVICE, from_items, key, to_item},
+    Result,
+    store::{Item, to_item},
 };
 use crate::{
     auth::{DeliveryGrant, PartnerAccess, webhook_signature::SigningSecret},

@@ -1,10 +1,11 @@
 //! Changes keys that other requests may change concurrently.
 
 use shared::{
-    api::{Admin, ApiError, ApiResult, Change, Code, IdempotencyKey, JsonAnswer, retry_on_conflict},
+    api::{Admin, ApiError, ApiResult, Change, Code, IdempotencyKey, JsonAnswer},
     auth::{KeyRecord, KeyStatus},
     control,
     domain::ids::KeyId,
+    retry_on_conflict,
 };
 
 /// An action on a key, for the audit log.
@@ -41,7 +42,7 @@ pub(crate) async fn change(
     edit: impl Fn(&mut KeyRecord),
 ) -> ApiResult<KeyRecord> {
     let detail = "Other requests are changing this key. Read it again.";
-    retry_on_conflict(&admin.app, detail, async || {
+    retry_on_conflict!(admin.app, detail, || {
         let mut key = load_active(admin, id).await?;
         edit(&mut key);
         key.revision += 1;
@@ -56,7 +57,6 @@ pub(crate) async fn change(
             Err(error) => Err(error.into()),
         }
     })
-    .await
 }
 
 /// Stores a changed key, together with the response for its `Idempotency-Key`.

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use shared::{
     api::{
-        Admin, ApiError, ApiResult, Body, Change, Data, Email, FieldProblem, FieldValue, Patch, PathText,
-        Phone, Problem, Replace, Source, Update, UpdateOf, Website, retry_on_conflict,
+        Admin, ApiResult, Body, Change, Data, Email, FieldProblem, FieldValue, Patch, PathText, Phone,
+        Problem, Replace, Source, Update, UpdateOf, Website,
     },
     body,
     control::{
@@ -13,6 +13,7 @@ use shared::{
         partners::{Partner, PartnerStatus},
     },
     domain::ids::PartnerId,
+    retry_on_conflict,
 };
 use utoipa::ToSchema;
 
@@ -126,7 +127,7 @@ pub(crate) async fn update_partner(
     Body(update): Body<Update<UpdatePartner>>,
 ) -> ApiResult<Data<PartnerRow>> {
     let detail = "Other requests are changing this partner. Try again.";
-    retry_on_conflict(&admin.app, detail, async || {
+    retry_on_conflict!(admin.app, detail, || {
         let partner = admin.app.control.partner(&PartnerId(id.clone())).await?;
         let mut partner = partner.ok_or_else(|| update.of_nothing())?;
         let change = update.against(&PartnerDetail::of(&admin, partner.clone()).await?)?;
@@ -150,7 +151,6 @@ pub(crate) async fn update_partner(
             Err(error) => Err(error.into()),
         }
     })
-    .await
 }
 
 /// Returns the status change, if any.

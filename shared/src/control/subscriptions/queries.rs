@@ -3,15 +3,15 @@
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use futures::future::try_join_all;
 use jiff::Timestamp;
+use serde::Deserialize;
 
 use super::{
     super::{
         Error, Result, Store, Table,
         listing::{Listing, MOST_COUNTED},
-        store::{Item, SERVICE, from_items, key, to_item},
+        store::{SERVICE, from_items, key},
     },
-    ALL, BUCKETS, BreakerState, DISABLED, Subscription, SubscriptionStatus, VERSION, active,
-    active_partitions, by_id, id_sk, of_practice, pk, sk,
+    BreakerState, DISABLED, Subscription, VERSION, active, active_partitions, id_sk, of_practice, pk, sk,
 };
 use crate::domain::{
     PracticePass,
