@@ -69,6 +69,10 @@ async fn a_body_that_is_no_json_object_is_400_and_one_of_another_type_415() {
     let callers = Callers::open().await;
     for operation in with_body() {
         for body in ["", "{", "[]", "null", "\"text\"", "{\"a\":1}x", "\u{feff}{}"] {
+            // A body that can be left out can be null, too.
+            if operation.path == "/v1/webhooks/test" && matches!(body, "" | "null") {
+                continue;
+            }
             callers.json(&operation, body).await.expect_problem(400, "MALFORMED_JSON");
         }
         for content_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""] {

@@ -68,7 +68,7 @@ async fn a_server_is_believed_by_the_root_below_its_connection_string_and_by_its
     assert_eq!(encrypted, 1);
 
     // Certificates of other authorities.
-    let roots = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/src/tenant/rds-roots.pem");
+    let roots = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/src/sql/rds-roots.pem");
     let others = format!("{localhost}\n{}", std::fs::read_to_string(roots).unwrap());
     let other_name = format!("{dsn}\n{root}");
     for (secret, reason) in [

@@ -155,7 +155,8 @@ fn a_creation_is_201_and_every_other_success_200() {
             | "POST /v1/access-requests/claim"
             | "POST /v1/admin/keys"
             | "POST /v1/admin/partners"
-            | "POST /v1/portal/session" => &["201"],
+            | "POST /v1/portal/session"
+            | "POST /v1/webhooks/replay" => &["201"],
             _ => &["200"],
         };
         assert_eq!(successes, expected, "{name}");

@@ -417,8 +417,8 @@ end $$;
 create or replace function bridge_visit_begins() returns trigger
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
-    attends time := coalesce(new.provider_time, new.visit_time);
-    begins timestamp := new.visit_date + attends + case when attends < new.visit_time then interval '1 day' else interval '0' end;
+    provider_from time := coalesce(new.provider_time, new.visit_time);
+    booked_from timestamp := new.visit_date + provider_from + case when provider_from < new.visit_time then interval '1 day' else interval '0' end;
 begin
     if current_setting('partner_api.writing', true) is distinct from 'emr' then
         if tg_op = 'UPDATE' and exists (select 1 from bridge_failures where apply = 'bridge_apply_event' and key = new.visit_id) then
@@ -432,7 +432,7 @@ begin
             where x.exception_date between new.visit_date - 2 and new.visit_date + 2 and coalesce(x.provider_id, new.provider_id) = new.provider_id
               and (x.exception_date + coalesce(x.start_time, '00:00'), x.exception_date + coalesce(x.end_time, '24:00')
                     + case when x.end_time <= x.start_time then interval '1 day' else interval '0' end)
-                overlaps (begins, begins + coalesce(new.provider_duration, new.visit_duration) * interval '1 min'))
+                overlaps (booked_from, booked_from + coalesce(new.provider_duration, new.visit_duration) * interval '1 min'))
         then
             raise exclusion_violation using constraint = 'visits_provider_free', message = 'visits_provider_free';
         end if;

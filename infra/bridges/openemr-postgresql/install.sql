@@ -406,8 +406,8 @@ language plpgsql set search_path = partner_api, pg_temp as $$
 declare
     noted bigint[];
     near bigint[];
-    attends time := coalesce(new.provider_time, new.visit_time);
-    begins timestamp := new.visit_date + attends + case when attends < new.visit_time then interval '1 day' else interval '0' end;
+    provider_from time := coalesce(new.provider_time, new.visit_time);
+    booked_from timestamp := new.visit_date + provider_from + case when provider_from < new.visit_time then interval '1 day' else interval '0' end;
 begin
     -- Time off that was committed after the caller had read the calendar.
     if new.status not in ('Cancelled', 'NoShow', 'Deleted') and exists (
@@ -415,7 +415,7 @@ begin
         where x.exception_date between new.visit_date - 2 and new.visit_date + 2 and coalesce(x.provider_id, new.provider_id) = new.provider_id
           and (x.exception_date + coalesce(x.start_time, '00:00'), x.exception_date + coalesce(x.end_time, '24:00')
                 + case when x.end_time <= x.start_time then interval '1 day' else interval '0' end)
-            overlaps (begins, begins + coalesce(new.provider_duration, new.visit_duration) * interval '1 min'))
+            overlaps (booked_from, booked_from + coalesce(new.provider_duration, new.visit_duration) * interval '1 min'))
     then
         raise exclusion_violation using constraint = 'visits_provider_free', message = 'visits_provider_free';
     end if;
