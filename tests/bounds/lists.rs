@@ -218,7 +218,9 @@ async fn of_too_many_dispatch_states_some_are_told_and_the_others_counted() {
     let monitor = office.admin("GET", "/v1/admin/webhooks/monitor", None).await;
     let body = monitor.expect(200);
     let told = body["dispatchStates"].as_array().unwrap().len();
-    assert_eq!(told + usize::try_from(body["dispatchStatesOmitted"].as_u64().unwrap()).unwrap(), 1_000);
+    let omitted = usize::try_from(body["dispatchStatesOmitted"].as_u64().unwrap()).unwrap();
+    // Of the first 1,000 practices of the registry, one has no log that was read.
+    assert_eq!(told + omitted, 999);
     let one = office.admin("GET", "/v1/admin/webhooks/monitor?practicepass=Practice00999", None).await;
     assert_eq!(one.expect(200)["dispatchStates"][0]["unknown"].as_array().unwrap().len(), 20);
     assert_eq!(one.body.get("dispatchStatesOmitted"), None);
