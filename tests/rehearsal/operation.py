@@ -150,7 +150,7 @@ class Operation:
         assert "Both sides match" in self.operate("attach-practice", ATTACHED, *bridge, "--apply")
         for option in [[], ["--trial"], ["--repair"]]:
             assert "Both sides match" in self.operate("check-practice", ATTACHED, *option)
-        assert "as before" in self.operate("detach-practice", ATTACHED)
+        assert "are restored" in self.operate("detach-practice", ATTACHED)
         self.operate("remove-practice", ATTACHED)
 
     def removal(self):
