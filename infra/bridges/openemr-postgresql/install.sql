@@ -438,7 +438,7 @@ begin
         raise cannot_connect_now using message = 'the bridge cannot read the EMR''s tables: ' || sqlerrm;
     end;
     if (select count(*) from (select 1 from bridge_failures where tried_at is null limit 201) few) <= 200 then
-        perform bridge_catch_up(200, new.visit_id);
+        perform bridge_catch_up(200, case when tg_op = 'UPDATE' then new.visit_id end);
     elsif near <> '{}' then
         perform set_config('partner_api.writing', 'emr', true);
         perform bridge_follow('bridge_apply_event', near, null, true);
