@@ -18,8 +18,8 @@ pub(crate) struct Deleted {
 
 /// Delete your webhook subscription.
 ///
-/// Nothing more is sent, not even waiting retries. Signing up again creates a new subscription with
-/// a new secret. Any webhook event scope allows this.
+/// No further event is sent, and no retry. If you sign up again, the subscription keeps its id and
+/// gets a new secret. Any webhook event scope allows this.
 #[utoipa::path(
     delete,
     path = "/v1/webhooks",

@@ -1,4 +1,4 @@
-//! What a partner already has, for an administrator who is about to grant more.
+//! A partner's current access, shown to an administrator before more is granted.
 
 use std::collections::BTreeMap;
 

@@ -84,7 +84,7 @@ pub(crate) struct Check {
     /// The finding, in one sentence.
     #[schema(example = "No event waits in the dead-letter queue.")]
     detail: String,
-    /// What the check is about, and what depends on it.
+    /// The subject of the check, and everything that depends on it.
     #[schema(value_type = String)]
     meaning: &'static str,
     /// The section of the runbook (`infra/runbook.md`) that says what to do.

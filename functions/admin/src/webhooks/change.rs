@@ -19,7 +19,7 @@ pub(crate) struct DeletedSubscription {
 
 /// Pause a webhook subscription.
 ///
-/// Nothing more is sent, not even waiting retries. Deliveries are canceled with the reason
+/// No further event is sent, and no retry. Deliveries are canceled with the reason
 /// `SUBSCRIPTION_PAUSED`; they continue automatically if the subscription is resumed within the
 /// time of their retry schedules. Pausing a paused subscription has no effect.
 #[utoipa::path(
@@ -87,7 +87,7 @@ async fn set_pause(
 
 /// Delete a partner's webhook subscription.
 ///
-/// Nothing more is sent, not even waiting retries. The partner can sign up again if it has access.
+/// No further event is sent, and no retry. The partner can sign up again if it has access.
 #[utoipa::path(
     delete,
     path = "/v1/admin/webhooks/{id}",

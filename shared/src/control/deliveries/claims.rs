@@ -97,29 +97,7 @@ impl Store {
     pub async fn outlive_message(&self, delivery: &Delivery) -> Result<()> {
         let claim = delivery.claimed_until.unwrap_or_default();
         let until = Timestamp::from_millisecond(claim).unwrap_or(Timestamp::MAX);
-        let due = due::partition(due::shard(delivery.id, self.delivery_shards()));
-        let [feed, place, of_partner] = delivery
-            .places(delivery.status, self.delivery_shards())
-            .map(|(_, value)| AttributeValue::S(value));
-        self.client()
-            .update_item()
-            .table_name(self.name(Table::Deliveries)?)
-            .set_key(Some(pk(&delivery.key)))
-            .update_expression(
-                "SET nextAttemptAt = :until, duePk = :due, feedPk = :feed, feedPlace = :place, partnerPlace \
-                    = :of_partner",
-            )
-            .condition_expression("claimedUntil = :claim")
-            .expression_attribute_values(":until", AttributeValue::S(instant::text(until)))
-            .expression_attribute_values(":due", AttributeValue::S(due))
-            .expression_attribute_values(":feed", feed)
-            .expression_attribute_values(":place", place)
-            .expression_attribute_values(":of_partner", of_partner)
-            .expression_attribute_values(":claim", AttributeValue::N(claim.to_string()))
-            .send()
-            .await
-            .map_err(|error| Error::from_sdk(SERVICE, &error))?;
-        Ok(())
+        self.make_due(delivery, until, "").await
     }
 
     /// Releases a claim without an attempt; the next attempt is due at `until`.
@@ -128,6 +106,11 @@ impl Store {
     /// [`Error::ConditionFailed`] if the claim has ended and another process has claimed the
     /// delivery.
     pub async fn put_back(&self, delivery: &Delivery, until: Timestamp) -> Result<()> {
+        self.make_due(delivery, until, " REMOVE claimedUntil").await
+    }
+
+    /// Lists a claimed delivery among those that are due at `until`, and makes `change` with it.
+    async fn make_due(&self, delivery: &Delivery, until: Timestamp, change: &str) -> Result<()> {
         let claim = delivery.claimed_until.unwrap_or_default();
         let due = due::partition(due::shard(delivery.id, self.delivery_shards()));
         let [feed, place, of_partner] = delivery
@@ -137,10 +120,10 @@ impl Store {
             .update_item()
             .table_name(self.name(Table::Deliveries)?)
             .set_key(Some(pk(&delivery.key)))
-            .update_expression(
-                "SET nextAttemptAt = :until, duePk = :due, feedPk = :feed, feedPlace = :place, partnerPlace \
-                    = :of_partner REMOVE claimedUntil",
-            )
+            .update_expression(format!(
+                "SET nextAttemptAt = :until, duePk = :due, feedPk = :feed, feedPlace = :place, \
+                    partnerPlace = :of_partner{change}"
+            ))
             .condition_expression("claimedUntil = :claim")
             .expression_attribute_values(":until", AttributeValue::S(instant::text(until)))
             .expression_attribute_values(":due", AttributeValue::S(due))
