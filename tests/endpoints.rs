@@ -292,10 +292,21 @@ async fn silent_address(ip: IpAddr) -> (SocketAddr, (std::net::TcpListener, Vec<
     (address, (listener, held))
 }
 
+/// Returns a silent IPv6 address, and a listener on the same port of the IPv4 address.
+async fn silent_and_served() -> (SocketAddr, (std::net::TcpListener, Vec<TcpStream>), TcpListener) {
+    for _ in 0..50 {
+        let (silent, holding) = silent_address(IpAddr::V6(Ipv6Addr::LOCALHOST)).await;
+        // Another test or connection may hold the port on IPv4.
+        if let Ok(listener) = TcpListener::bind((LOOPBACK, silent.port())).await {
+            return (silent, holding, listener);
+        }
+    }
+    panic!("no port is free on both addresses");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_silent_address_of_several_does_not_keep_the_others_from_being_called() {
-    let (silent, _holding) = silent_address(IpAddr::V6(Ipv6Addr::LOCALHOST)).await;
-    let listener = TcpListener::bind((LOOPBACK, silent.port())).await.unwrap();
+    let (silent, _holding, listener) = silent_and_served().await;
     tokio::spawn(async move {
         let bytes = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec();
         while let Ok((stream, _)) = listener.accept().await {
