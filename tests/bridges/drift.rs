@@ -62,8 +62,9 @@ async fn drift_of_every_kind_is_found_and_repaired() {
     run(&mut emr, &event(5, "1", "1001", "2031-03-10", "10:00", 30)).await;
     run(&mut emr, &event(8, "1", "", "2031-03-10", "12:00", 60)).await;
     // A type that nobody refers to.
-    run(&mut emr, "insert into openemr_postcalendar_categories (pc_catid, pc_catname, pc_cattype) values (90, 'New', 0)")
-        .await;
+    let new = "insert into openemr_postcalendar_categories (pc_catid, pc_catname, pc_cattype)
+        values (90, 'New', 0)";
+    run(&mut emr, new).await;
     let mut seen = BTreeSet::new();
     for (planted, finding) in PLANTED
         .into_iter()

@@ -13,7 +13,8 @@ async fn nothing_of_a_patient_is_left_who_was_erased_in_the_emr() {
         json!({ "FirstName": marked, "LastName": marked, "EMail": "zyzzyva@example.com", "Notes": marked });
     let made = office.post("/v1/DemoOffice/prospects", &new).await;
     let patient = made.expect(201)["data"]["PatientID"].as_i64().unwrap();
-    let visit = json!({ "PatientID": patient, "ProviderID": 1, "VisitType": "FOLLOWUP", "VisitDate": "2026-03-10",
+    let visit = json!({ "PatientID": patient, "ProviderID": 1, "VisitType": "FOLLOWUP",
+        "VisitDate": "2026-03-10",
         "VisitTime": "10:00", "VisitDuration": 30, "VisitComplaint": marked, "VisitNotes": marked });
     office.post("/v1/DemoOffice/visits/book", &visit).await.expect(201);
     run_sql(

@@ -19,7 +19,8 @@ async fn deferred(session: &mut PgConnection, change: &str, apply: &str, key: i6
     run(
         session,
         &format!(
-            "begin; set local partner_api.writing = 'ours'; {change};
+            "begin; set local search_path = partner_api, public; set local partner_api.writing = 'ours';
+            {change};
             select partner_api.bridge_note('{apply}', array[{key}::bigint], 'deferred', false); commit"
         ),
     )
@@ -238,7 +239,7 @@ async fn a_visit_is_rescheduled_whatever_waits_to_be_applied_to_it() {
     for (number, (change, apply, key, status)) in (10..).zip([
         ("update openemr_postcalendar_events set pc_hometext = 'later'", "event", 0, 200),
         ("update openemr_postcalendar_events set pc_apptstatus = '>'", "event", 0, 409),
-        ("delete from openemr_postcalendar_events", "event", 0, 409),
+        ("delete from openemr_postcalendar_events", "event", 0, 404),
         (
             "update openemr_postcalendar_events set pc_room = 'r9'; insert into list_options (list_id, \
                 option_id) values ('patient_flow_board_rooms', 'r9')",

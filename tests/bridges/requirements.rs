@@ -120,7 +120,8 @@ async fn a_trial_finds_privileges_that_the_emrs_own_triggers_need() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tables_that_cannot_be_written_are_unavailable_and_no_fault_of_ours() {
     let (office, mut staff) = attached().await;
-    let visit = json!({ "PatientID": 1002, "ProviderID": 1, "VisitType": "FOLLOWUP", "VisitDate": "2026-03-10",
+    let visit = json!({ "PatientID": 1002, "ProviderID": 1, "VisitType": "FOLLOWUP",
+        "VisitDate": "2026-03-10",
         "VisitTime": "10:15", "VisitDuration": 30 });
     let new = json!({ "FirstName": "Zoe", "LastName": "Quist", "EMail": "zoe@example.com" });
     for (table, path, body) in [
@@ -166,7 +167,8 @@ async fn a_series_with_numbers_beyond_all_dates_has_the_days_that_there_are() {
                 "delete from openemr_postcalendar_events;
                 insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", \
                 pc_duration, \"pc_startTime\", pc_recurrtype, pc_recurrspec)
-                values (8, '1', '', date_trunc('month', current_date)::date + 62, 3600, '12:00', {kind}, '{rule}')"
+                values (8, '1', '', date_trunc('month', current_date)::date + 62, 3600, '12:00', {kind}, \
+                '{rule}')"
             ),
         )
         .await;

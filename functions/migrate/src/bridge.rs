@@ -87,17 +87,7 @@ async fn work(
             }
             findings(db, &mut found).await?;
         }
-        Work::Check => {
-            if findings(db, &mut found).await? {
-                if found.iter().any(|it| is_repairable(it)) {
-                    found.push(format!(
-                        "To repair, run `check-practice {} --repair`; it changes only our rows.",
-                        task.practice
-                    ));
-                }
-                return Ok(Err(found.join("\n  ")));
-            }
-        }
+        Work::Check => return check(db, &task.practice).await,
         Work::Repair => return repair(bridge, db, secret, goes_on).await,
         Work::Trial => {
             step("trying both directions");
@@ -187,16 +177,29 @@ async fn findings(db: &TenantDb, found: &mut Vec<String>) -> sql::Result<bool> {
     Ok(!findings.is_empty())
 }
 
-/// Returns what is missing, one line each: statements that can be pasted into psql, or instructions.
-fn missing(bridge: &Bridge, plan: &Plan) -> String {
-    let lines: String = plan.grants.iter().map(|it| format!("\n  {it}")).collect();
-    match bridge.is_remote() {
-        true => format!("Before the bridge can be created:{lines}"),
-        false => format!("Privileges are missing. As the owner of the EMR's tables, run in psql:{lines}"),
+/// Reports differences, and whether a repair would help.
+async fn check(db: &TenantDb, practice: &str) -> sql::Result<Result<Done, String>> {
+    let mut found = Vec::new();
+    if !findings(db, &mut found).await? {
+        return Ok(Ok(Done { found, ..Status::Usable.into() }));
     }
+    if found.iter().any(|it| is_repairable(it)) {
+        found.push(format!("To repair, run `check-practice {practice} --repair`; it changes only our rows."));
+    }
+    Ok(Err(found.join("\n  ")))
 }
 
-/// Whether `--repair` helps against a finding, and no statement of an administrator is needed first.
+/// Returns what is missing, one line each: statements to paste into psql, or instructions.
+fn missing(bridge: &Bridge, plan: &Plan) -> String {
+    let first = if bridge.is_remote() {
+        "Before the bridge can be created:"
+    } else {
+        "Privileges are missing. As the owner of the EMR's tables, run in psql:"
+    };
+    format!("{first}\n  {}", plan.grants.join("\n  "))
+}
+
+/// Whether `--repair` helps against a finding, without a statement of an administrator first.
 fn is_repairable(finding: &str) -> bool {
     let needs_others = [
         "missing privilege",

@@ -429,9 +429,11 @@ begin
     if of = 'bridge_apply_event' then
         free := array(select visit_id from visits where visit_id = any (keys) for no key update skip locked);
         return array(select visit_id from visits where visit_id = any (keys) and visit_id <> all (free));
+    elsif of = 'bridge_apply_patient' then
+        free := array(select patient_id from patients where patient_id = any (keys) for no key update skip locked);
+        return array(select patient_id from patients where patient_id = any (keys) and patient_id <> all (free));
     end if;
-    free := array(select patient_id from patients where patient_id = any (keys) for no key update skip locked);
-    return array(select patient_id from patients where patient_id = any (keys) and patient_id <> all (free));
+    return '{}';
 end $$;
 
 -- Applies what is recorded before the API changes a row: the triggers of that change cannot touch the row itself.
@@ -848,6 +850,7 @@ declare
     keys bigint[];
     noted tid[];
     late tid[];
+    busy bigint[];
     limit_before text := current_setting('lock_timeout');
     is_last boolean;
 begin
@@ -871,9 +874,11 @@ begin
     noted := array(select ctid from bridge_failures where apply = of and (key = any (keys) or keys = array[0::bigint]) for update skip locked);
     late := array(select ctid from bridge_late where apply = of and (key = any (keys) or keys = array[0::bigint]) for update skip locked);
     if compared > 0 then
-        -- A row that another transaction holds for long is recorded, and does not stop the others.
+        -- A row that another transaction holds is recorded, and does not stop the others.
         perform set_config('lock_timeout', least(100, 1000 * nullif(extract(epoch from limit_before::interval), 0))::integer::text, true);
-        repaired := bridge_follow(of, keys, null, true);
+        busy := bridge_busy(of, array(select distinct d.key from bridge_differences(of, keys) d));
+        perform bridge_note(of, busy, 'another transaction has locked the row', true);
+        repaired := bridge_follow(of, array(select key from unnest(keys) key where key <> all (busy)), null, true);
         perform set_config('lock_timeout', limit_before, true);
     else
         repaired := 0;
