@@ -44,9 +44,6 @@ async fn attached() -> (Office, PgConnection) {
         attach(&office.db).await;
     }
     let emr = emr(office.dsn()).await;
-    if let Ok(path) = std::env::var("GUARD_OFF") {
-        run_sql(&office.db, &std::fs::read_to_string(path).unwrap()).await;
-    } // TEMPORARY
     (office, emr)
 }
 

@@ -213,14 +213,13 @@ async fn a_transaction_of_the_emr_waits_for_us_no_longer_however_many_statements
     run(&mut locker, "begin; select 1 from visits for update").await;
     let mut took = Vec::new();
     for statements in [1, many] {
-        let changes: String = (1..=statements)
-            .map(|n| {
-                format!(
-                    "update openemr_postcalendar_events set \"pc_startTime\" = '11:00' where \
-                    \"pc_eventDate\" = date '2031-01-01' + {n};"
-                )
-            })
-            .collect();
+        let change = |n: i64| {
+            format!(
+                "update openemr_postcalendar_events set \"pc_startTime\" = '11:00' where \
+                \"pc_eventDate\" = date '2031-01-01' + {n};"
+            )
+        };
+        let changes = (1..=statements).map(change).collect::<Vec<_>>().join(" ");
         let began = std::time::Instant::now();
         ends("the EMR's transaction", staff.execute(sqlx::AssertSqlSafe(format!("begin; {changes} commit"))))
             .await

@@ -36,11 +36,12 @@ const WAITING: &str = "select count(*) from bridge_failures";
 async fn rows_that_somebody_holds_for_long_do_not_keep_the_others_waiting() {
     let (office, mut staff) = attached().await;
     let mut locker = emr(office.dsn()).await;
-    // A booking that is not committed yet overlaps an event that waits.
+    // Bookings that are not committed yet overlap events that wait.
     run(
         &mut locker,
         "set search_path = partner_api; begin; insert into visits (patient_id, provider_id, visit_type, \
-        visit_date, visit_time, visit_duration) values (1003, 1, 'Consult', '2032-03-10', '10:15', 30)",
+        visit_date, visit_time, visit_duration) values (1003, 1, 'Consult', '2032-03-10', '10:15', 30), \
+        (1003, 1, 'Consult', '2032-04-10', '10:15', 30)",
     )
     .await;
     moved(&office, &mut staff, 900).await;
@@ -78,7 +79,7 @@ async fn rows_that_somebody_holds_for_long_do_not_keep_the_others_waiting() {
         &mut staff,
         &format!(
             "begin; set local partner_api.writing = 'ours'; {}; commit",
-            event(5, "1", "1001", "2032-03-10", "10:20", 5)
+            event(5, "1", "1001", "2032-04-10", "10:20", 5)
         ),
     )
     .await;
