@@ -6,7 +6,7 @@ use super::{attached, clean, event, run, text};
 use crate::office::run_sql;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_of_a_patient_is_left_who_was_erased_in_the_emr() {
+async fn a_patient_erased_in_the_emr_leaves_nothing_here() {
     let (office, mut staff) = attached().await;
     let marked = "Zyzzyva";
     let new =

@@ -33,7 +33,7 @@ const APPLIED: &str = "select count(*) from visits where visit_time = '11:00'";
 const WAITING: &str = "select count(*) from bridge_failures";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_that_somebody_holds_for_long_do_not_keep_the_others_waiting() {
+async fn locked_rows_do_not_delay_the_others() {
     let (office, mut staff) = attached().await;
     let mut locker = emr(office.dsn()).await;
     // Bookings that are not committed yet overlap events that wait.
@@ -98,7 +98,7 @@ async fn rows_that_somebody_holds_for_long_do_not_keep_the_others_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_ends_with_its_time_and_what_had_no_turn_counts_no_attempt() {
+async fn a_run_ends_with_its_time_budget_and_leaves_the_rest_untouched() {
     let (office, mut staff) = attached().await;
     moved(&office, &mut staff, 400).await;
     run_sql(
@@ -126,7 +126,7 @@ async fn unknown(staff: &mut sqlx::PgConnection, time: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn that_something_unknown_was_missed_is_forgotten_only_by_a_whole_comparison() {
+async fn an_unknown_missed_change_is_forgotten_only_by_a_whole_comparison() {
     let (office, mut staff) = attached().await;
     unknown(&mut staff, "10:00").await;
     let known = "select count(*) from bridge_failures where key = 0";
@@ -208,7 +208,7 @@ async fn a_repair_forgets_nothing_that_was_recorded_while_it_ran() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_patients_number_that_two_programs_choose_is_waited_for_by_neither() {
+async fn neither_program_waits_for_a_patient_number_of_the_other() {
     let (office, mut staff) = attached().await;
     let number = "insert into patient_data (pid, fname, lname) select max(pid) + 1, 'New', 'Of Staff' \
         from patient_data";
