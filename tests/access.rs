@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use shared::domain::Scope;
 
-use crate::office::{ADMIN_SECRET, Engine, Office, Reply, all_routes};
+use crate::office::{ADMIN_SECRET, Engine, Office, Reply};
 
 struct Route {
     method: String,
@@ -31,8 +31,7 @@ impl Route {
 }
 
 fn routes() -> Vec<Route> {
-    let (_, openapi) = all_routes().split_for_parts();
-    let description = serde_json::to_value(shared::api::describe(openapi)).unwrap();
+    let description = crate::described::described();
     let mut routes = Vec::new();
     for (path, item) in description["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {

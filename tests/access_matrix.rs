@@ -11,7 +11,7 @@ use shared::{
 };
 
 use crate::{
-    office::{ADMIN_SECRET, Engine, OLD_ADMIN_SECRET, Office, Reply, all_routes},
+    office::{ADMIN_SECRET, Engine, OLD_ADMIN_SECRET, Office, Reply},
     reference::{Stage, examples, session},
 };
 
@@ -72,8 +72,7 @@ fn access(security: &Value) -> Access {
 }
 
 pub(crate) fn operations() -> Vec<Operation> {
-    let (_, openapi) = all_routes().split_for_parts();
-    let description = serde_json::to_value(shared::api::describe(openapi)).unwrap();
+    let description = crate::described::described();
     let mut operations = Vec::new();
     for (path, item) in description["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {

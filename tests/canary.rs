@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tracing::instrument::WithSubscriber;
 
 use crate::{
-    office::{ADMIN_SECRET, Answer, Logs, Office, Receiver, Reply, all_routes, on_both_databases},
+    office::{ADMIN_SECRET, Answer, Logs, Office, Receiver, Reply, on_both_databases},
     pipeline,
 };
 use written::traces_in;
@@ -25,8 +25,7 @@ struct Description(Value);
 
 impl Description {
     fn read() -> Self {
-        let (_, openapi) = all_routes().split_for_parts();
-        Self(serde_json::to_value(shared::api::describe(openapi)).unwrap())
+        Self(crate::described::described())
     }
 
     fn operations(&self) -> Vec<(String, String, &Value)> {

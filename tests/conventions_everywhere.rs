@@ -204,8 +204,8 @@ async fn the_description_names_the_host_that_partners_call_where_the_deployment_
     office.answer_with(app);
     let reply = office.call("GET", "/v1/openapi.json", &[], None).await;
     let mut described = reply.expect(200).clone();
-    let servers = described.as_object_mut().unwrap().remove("servers");
-    assert_eq!(servers, Some(json!([{ "url": "https://api.example.com" }])));
+    let servers = std::mem::replace(&mut described["servers"], json!([{ "url": "/" }]));
+    assert_eq!(servers, json!([{ "url": "https://api.example.com" }]));
     assert_eq!(described, serde_json::from_str::<Value>(include_str!("../infra/openapi.json")).unwrap());
 }
 
@@ -220,7 +220,7 @@ async fn a_path_that_begins_with_a_word_of_the_apis_own_is_no_practice() {
 
 /// Returns the query parameters of this operation.
 fn parameters(operation: &Operation) -> Vec<String> {
-    let description: Value = serde_json::from_str(include_str!("../infra/openapi.json")).unwrap();
+    let description = crate::described::described();
     let documented = &description["paths"][&operation.path][operation.method.to_lowercase()]["parameters"];
     let in_query = documented.as_array().into_iter().flatten().filter(|it| it["in"] == "query");
     in_query.map(|it| it["name"].as_str().unwrap().to_owned()).collect()

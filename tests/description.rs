@@ -10,14 +10,11 @@ use std::{
 
 use serde_json::Value;
 
-use crate::office::all_routes;
-
 struct Description(Value);
 
 impl Description {
     fn read() -> Self {
-        let (_, openapi) = all_routes().split_for_parts();
-        Self(serde_json::to_value(shared::api::describe(openapi)).unwrap())
+        Self(crate::described::described())
     }
 
     /// Every operation with its name, e.g. `GET /v1/me`.
@@ -270,9 +267,8 @@ fn every_operation_shows_a_request_and_its_answer_and_both_keep_to_their_schemas
 /// `utoipa` keeps one of two schemas of a name without a word.
 #[test]
 fn no_two_types_have_one_name_in_the_description() {
-    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let mut places: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-    for file in rust_files(&root.join("shared/src")).into_iter().chain(rust_files(&root.join("functions"))) {
+    for file in ["shared/src", "functions"].iter().flat_map(|folder| rust_files(folder)) {
         for name in described_types(&fs::read_to_string(&file).unwrap()) {
             places.entry(name).or_default().push(file.clone());
         }
@@ -282,9 +278,14 @@ fn no_two_types_have_one_name_in_the_description() {
     assert!(twice.is_empty(), "{twice:?}");
 }
 
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
+/// Returns the Rust files below a folder of the project.
+pub(crate) fn rust_files(folder: &str) -> Vec<PathBuf> {
+    rust_files_below(&Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(folder))
+}
+
+fn rust_files_below(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let files = entries.flat_map(|path| if path.is_dir() { rust_files(&path) } else { vec![path] });
+    let files = entries.flat_map(|path| if path.is_dir() { rust_files_below(&path) } else { vec![path] });
     files.filter(|path| path.extension().is_some_and(|it| it == "rs")).collect()
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::office::{Engine, Office, Receiver, Reply, all_routes, on_both_databases};
+use crate::office::{Engine, Office, Receiver, Reply, on_both_databases};
 
 const TIMES: usize = 20;
 
@@ -36,8 +36,7 @@ enum Effect {
 /// Every operation of the description that takes a partner's `Idempotency-Key`; the administrators'
 /// and the portal's have tests of their own.
 fn documented() -> BTreeSet<String> {
-    let (_, openapi) = all_routes().split_for_parts();
-    let description = serde_json::to_value(shared::api::describe(openapi)).unwrap();
+    let description = crate::described::described();
     let mut found = BTreeSet::new();
     for (path, item) in description["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {

@@ -30,6 +30,7 @@ mod conventions_of_fields;
 mod databases;
 mod delivery_lists;
 mod delivery_units;
+mod described;
 mod description;
 mod endpoints;
 mod foreign_values;

@@ -248,7 +248,7 @@ const RULES: &[(&str, &[&str])] = &[
             "the_longest_query_is_answered_with_at_most_a_mebibyte_and_never_with_a_fault",
             "whatever_is_stored_is_answered_with_at_most_a_mebibyte_and_read_in_bounded_statements",
             "a_ticket_of_very_many_comments_is_read_page_by_page_without_a_gap",
-            "every_administrators_answer_is_bounded_at_any_size_and_so_is_what_is_read_for_it",
+            "administrators_lists_of_ten_thousand_items_are_bounded_and_complete",
             "an_answer_that_passes_every_bound_becomes_a_problem",
         ],
     ),

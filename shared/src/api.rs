@@ -38,5 +38,6 @@ pub use openapi::describe;
 pub use output::error::{ApiError, Code, Problem};
 pub use output::fit;
 pub use output::reply::{CursorPage, Data, List, MOST_LISTED, Message, Page};
+pub use output::visit_conflict::{BlockingTime, VisitConflict};
 
 pub type ApiResult<T> = Result<T, ApiError>;

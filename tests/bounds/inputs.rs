@@ -75,7 +75,7 @@ fn longest(schema: &Value, example: &Value) -> (Value, Value) {
 async fn whatever_is_sent_is_answered_with_at_most_a_mebibyte_and_never_with_a_fault() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
-    let description: Value = serde_json::from_str(include_str!("../../infra/openapi.json")).unwrap();
+    let description = crate::described::described();
     let examples = examples();
     let mut faults = Vec::new();
     let mut bodies = 0;
@@ -113,7 +113,7 @@ async fn whatever_is_sent_is_answered_with_at_most_a_mebibyte_and_never_with_a_f
 async fn the_longest_query_is_answered_with_at_most_a_mebibyte_and_never_with_a_fault() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
-    let description: Value = serde_json::from_str(include_str!("../../infra/openapi.json")).unwrap();
+    let description = crate::described::described();
     let mut faults = Vec::new();
     for operation in operations() {
         let documented =

@@ -57,7 +57,7 @@ pub(crate) struct ScheduleBody {
     /// The first date that did not fit in the response; send it as `startDate` to continue. Omitted
     /// if all visits are listed. A date is listed completely unless it alone exceeds a response.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
+    #[schema(nullable = false, required = false)]
     next_start_date: Option<Date>,
 }
 

@@ -28,12 +28,16 @@ pub(crate) struct SignedIn {
     role: Role,
     /// The partner's company. Like the next three fields, omitted for an administrator.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     partner: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     key_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     practicepass: Option<PracticePass>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     scopes: Option<Vec<Scope>>,
     /// RFC 3339: when the session ends if it is not used before.
     expires_at: String,

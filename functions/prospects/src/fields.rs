@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 text_field! { Name, 1, 100 }
 text_field! { MiddleInitial, 1, 10 }
 text_field! { FullName, 1, 255 }
-text_field! { Short, 1, 50 }
+text_field! { ShortText, 1, 50 }
 text_field! { Street, 1, 200 }
 text_field! { lines PatientNotes, 1, 10_000 }
 text_field! {

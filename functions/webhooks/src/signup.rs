@@ -63,6 +63,7 @@ pub(crate) struct SignedUp {
     status: SubscriptionState,
     /// The secret that verifies signatures. Returned only when the subscription is new: store it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     secret: Option<String>,
 }
 

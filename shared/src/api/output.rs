@@ -3,3 +3,4 @@
 pub(super) mod error;
 pub mod fit;
 pub(super) mod reply;
+pub(super) mod visit_conflict;

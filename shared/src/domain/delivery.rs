@@ -133,6 +133,7 @@ pub struct Payload {
     ///
     /// Omitted unless the absolute value of `recordId` exceeds 2^53 - 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub record_id_string: Option<String>,
     pub occurred_at: Timestamp,
 }

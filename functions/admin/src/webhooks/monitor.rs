@@ -77,7 +77,7 @@ pub(crate) struct Monitor {
     ///
     /// Use `practicepass` to read them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
+    #[schema(nullable = false, required = false)]
     dispatch_states_omitted: Option<usize>,
     /// Newest first. Deliveries are stored for 30 days.
     #[serde(serialize_with = "fit::rows")]
