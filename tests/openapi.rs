@@ -24,7 +24,8 @@ fn the_committed_description_is_what_the_code_says() {
     }
     assert!(
         fs::read_to_string(SNAPSHOT).unwrap() == text,
-        "run UPDATE_SNAPSHOTS=1 cargo test -p tests openapi"
+        "run UPDATE_SNAPSHOTS=1 tests/postgres cargo test --workspace --test api -- openapi \
+            reference::every_example"
     );
 }
 

@@ -160,7 +160,8 @@ async fn compare(engine: Engine, only: impl Fn(&str) -> bool) {
     }
     assert!(
         wrong.is_empty(),
-        "see what the answers became with UPDATE_SNAPSHOTS=1 cargo test -p tests reference\n{}",
+        "see what the answers became with UPDATE_SNAPSHOTS=1 tests/postgres cargo test --workspace --test \
+            api -- openapi reference::every_example\n{}",
         wrong.join("\n")
     );
 }

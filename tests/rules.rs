@@ -208,6 +208,8 @@ const RULES: &[(&str, &[&str])] = &[
         "visit types, rooms, buffers",
         &[
             "a_visit_type_adds_its_buffers_its_providers_and_its_rooms",
+            "the_larger_buffer_of_two_neighbors_stays_free_on_both_sides",
+            "of_many_bookings_at_once_none_lies_within_anothers_buffers",
             "of_the_free_rooms_the_least_used_one_is_taken",
         ],
     ),

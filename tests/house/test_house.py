@@ -25,6 +25,7 @@ class Words(unittest.TestCase):
                     example = f"// {example}"
                 found = [fault for fault in WORDS.faults(path, f"fn first() {{}}\n{example}\n") if word["instead"] in fault.says]
                 self.assertEqual([fault.line for fault in found], [2], example)
+                self.assertTrue(found[0].says.endswith(" (tests/house/words.toml)"), found[0].says)
 
     def test_an_identifier_is_found_as_a_whole_word_only(self):
         self.assertFalse(said(WORDS.faults("a.rs", "struct Foundation; fn rekept() {}")))
