@@ -55,7 +55,7 @@ fn without_ids(reply: &Reply) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_route_but_the_open_ones_needs_a_token_of_ours() {
+async fn every_route_except_the_public_ones_needs_a_valid_token() {
     let office = Office::open(Engine::Sqlite).await;
     let forged = office.token("all").await.replace('.', "x.");
     for route in routes().iter().filter(|it| !it.open && !it.admin) {
@@ -82,7 +82,7 @@ async fn every_route_but_the_open_ones_needs_a_token_of_ours() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_administrators_route_needs_the_admin_secret_and_nothing_else_opens_it() {
+async fn every_admin_route_accepts_only_the_admin_secret() {
     let office = Office::open(Engine::Sqlite).await;
     let bearer = format!("Bearer {}", office.token("all").await);
     let admin_routes: Vec<Route> =
@@ -110,7 +110,7 @@ async fn every_administrators_route_needs_the_admin_secret_and_nothing_else_open
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_practice_looks_exactly_like_one_that_does_not_exist() {
+async fn another_practice_looks_like_a_nonexistent_one() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
     for route in routes().iter().filter(|it| !it.open && it.of_practice()) {
@@ -143,7 +143,7 @@ async fn every_route_of_a_practice_needs_its_scope() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hostile_path_values_are_400_or_404_and_nothing_else() {
+async fn hostile_path_values_return_400_or_404() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
     let hostile = [
@@ -190,7 +190,7 @@ async fn hostile_path_values_are_400_or_404_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_practices_id_and_an_absent_id_get_the_same_answer() {
+async fn an_id_of_another_practice_looks_like_a_nonexistent_id() {
     let office = Office::open(Engine::Sqlite).await;
     crate::office::run_sql(
         &office.other_db,

@@ -258,7 +258,7 @@ async fn shown_status(office: &Office) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_ends_access_every_channel_is_silent_a_minute_later() {
+async fn every_channel_is_closed_a_minute_after_access_ends() {
     let mut wrong = Vec::new();
     for channel in Channel::ALL {
         for end in End::ALL {
@@ -290,7 +290,7 @@ async fn whatever_ends_access_every_channel_is_silent_a_minute_later() {
 }
 
 #[tokio::test]
-async fn a_delivery_without_access_is_cancelled_with_its_reason_and_goes_on_when_access_returns() {
+async fn a_delivery_without_access_is_withheld_and_resumes_with_access() {
     for (end, reason) in [
         (End::Revoked, WithheldReason::NoLiveKey),
         (End::Expired, WithheldReason::NoLiveKey),
@@ -345,7 +345,7 @@ async fn a_delivery_without_access_is_cancelled_with_its_reason_and_goes_on_when
 }
 
 #[tokio::test]
-async fn a_delivery_whose_access_does_not_return_is_checked_until_its_schedule_is_over() {
+async fn a_withheld_delivery_is_checked_until_its_schedule_ends() {
     let mut scene = Scene::open().await;
     scene.end(End::Suspended).await;
     scene.advance(60);
@@ -366,7 +366,7 @@ async fn a_delivery_whose_access_does_not_return_is_checked_until_its_schedule_i
 }
 
 #[tokio::test]
-async fn a_withheld_delivery_of_a_deleted_subscription_is_not_looked_at_any_more() {
+async fn a_withheld_delivery_ends_with_its_deleted_subscription() {
     let mut scene = Scene::open().await;
     scene.end(End::Suspended).await;
     scene.advance(60);
@@ -383,7 +383,7 @@ async fn a_withheld_delivery_of_a_deleted_subscription_is_not_looked_at_any_more
 }
 
 #[tokio::test]
-async fn another_live_key_of_the_partner_keeps_its_webhooks_going_and_another_partners_does_not() {
+async fn only_another_live_key_of_the_same_partner_keeps_webhooks_active() {
     let mut scene = Scene::open().await;
     scene.office.token_with(&[Scope::Claims]).await;
     scene.end(End::Revoked).await;
@@ -400,7 +400,7 @@ async fn another_live_key_of_the_partner_keeps_its_webhooks_going_and_another_pa
 }
 
 #[tokio::test]
-async fn what_is_sent_by_hand_without_access_is_refused_with_a_code_and_sends_nothing() {
+async fn a_manual_send_without_access_is_rejected_with_a_code() {
     let mut scene = Scene::open().await;
     // A live key with another event's scope: its holder may ask, and the event's own scope is gone.
     let token = scene.office.token_with(&[Scope::Payments]).await;
@@ -441,7 +441,7 @@ async fn what_is_sent_by_hand_without_access_is_refused_with_a_code_and_sends_no
 }
 
 #[tokio::test]
-async fn the_process_that_ends_access_is_silent_at_once() {
+async fn the_process_that_ends_access_stops_at_once() {
     for path_and_body in [
         ("PATCH", "/v1/admin/partners/prt_acme".to_owned(), Some(json!({ "status": "suspended" }))),
         ("POST", "revoke".to_owned(), None),
@@ -460,7 +460,7 @@ async fn the_process_that_ends_access_is_silent_at_once() {
 }
 
 #[tokio::test]
-async fn a_suspension_ends_sessions_and_claim_links_for_good_and_nothing_else() {
+async fn a_suspension_permanently_ends_only_sessions_and_claim_links() {
     let mut scene = Scene::open().await;
     scene.advance(1);
     scene.end(End::Suspended).await;
@@ -482,7 +482,7 @@ async fn a_suspension_ends_sessions_and_claim_links_for_good_and_nothing_else() 
 }
 
 #[tokio::test]
-async fn what_an_operator_ends_is_audited_as_the_operators_and_repeating_it_changes_nothing() {
+async fn an_operators_revocation_is_audited_and_idempotent() {
     let scene = Scene::open().await;
     let control = &scene.office.app.control;
     for _ in 0..2 {
@@ -511,7 +511,7 @@ async fn what_an_operator_ends_is_audited_as_the_operators_and_repeating_it_chan
 }
 
 #[tokio::test]
-async fn a_warm_process_checks_access_without_a_read_of_the_store() {
+async fn a_warm_process_checks_access_without_reading_the_store() {
     let mut scene = Scene::open().await;
     for _ in 0..2 {
         let body = fanout::message(&scene.office, scene.next_log_id).await;
@@ -526,7 +526,7 @@ async fn a_warm_process_checks_access_without_a_read_of_the_store() {
 }
 
 #[tokio::test]
-async fn administrators_list_pause_resume_and_delete_subscriptions() {
+async fn administrators_can_list_pause_resume_and_delete_subscriptions() {
     let mut scene = Scene::open().await;
     let id = subscription(&scene.office).await.id;
     let path = |rest: &str| format!("/v1/admin/webhooks/{id}{rest}");
@@ -589,7 +589,7 @@ async fn administrators_list_pause_resume_and_delete_subscriptions() {
 }
 
 #[tokio::test]
-async fn the_list_of_subscriptions_is_paged_by_cursor_and_reads_no_more_than_a_page() {
+async fn the_subscription_list_reads_one_page_per_cursor() {
     let office = Office::open(Engine::Sqlite).await;
     for number in 1..=7 {
         let scopes = [shared::domain::EventScope::Claims];

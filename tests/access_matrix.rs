@@ -175,7 +175,7 @@ async fn call(office: &Office, operation: &Operation, credential: &Credential) -
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn exactly_the_documented_credentials_open_each_operation() {
+async fn each_operation_accepts_exactly_its_documented_credentials() {
     let office = Office::open(Engine::Sqlite).await;
     let credentials = credentials(&office).await;
     let mut wrong = Vec::new();
@@ -208,7 +208,7 @@ async fn exactly_the_documented_credentials_open_each_operation() {
 }
 
 #[tokio::test]
-async fn every_operation_of_a_practice_documents_a_scope_of_its_own() {
+async fn every_practice_operation_documents_its_own_scope() {
     let documented: Vec<Operation> = operations().into_iter().filter(Operation::of_practice).collect();
     for operation in documented.iter().filter(|it| it.access != Access::Open) {
         let Access::Partner(scopes) = &operation.access else { panic!("{}", operation.name()) };
@@ -252,7 +252,7 @@ async fn documented(office: &Office, access: &Access) -> Vec<(String, Vec<(&'sta
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_good_request_succeeds_with_each_documented_credential() {
+async fn a_valid_request_succeeds_with_each_documented_credential() {
     let access: BTreeMap<String, Access> =
         operations().into_iter().map(|it| (it.name(), it.access)).collect();
     let (mut wrong, mut cells) = (Vec::new(), 0);

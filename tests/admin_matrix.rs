@@ -37,7 +37,7 @@ fn set_minute(office: &Office, minute: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn exactly_the_admin_secrets_and_an_administrators_session_open_the_administration() {
+async fn only_admin_secrets_and_admin_sessions_open_the_admin_operations() {
     let office = Office::open(Engine::Sqlite).await;
     let token = format!("Bearer {}", office.token("all").await);
     let secret_as_token = format!("Bearer {ADMIN_SECRET}");
@@ -96,7 +96,7 @@ async fn exactly_the_admin_secrets_and_an_administrators_session_open_the_admini
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn exactly_a_live_session_opens_the_operations_of_sessions_and_only_its_own() {
+async fn session_operations_accept_only_the_callers_live_session() {
     let office = Office::open(Engine::Sqlite).await;
     let token = format!("Bearer {}", office.token("all").await);
     let operations = behind(&Access::Session);

@@ -363,21 +363,21 @@ fn agree(zone: &str, change: Date, skips: bool) {
 }
 
 #[test]
-fn every_minute_is_decided_alike_when_clocks_go_forward_in_new_york() {
+fn every_minute_agrees_when_clocks_go_forward_in_new_york() {
     agree("America/New_York", date(2026, 3, 8), true);
 }
 
 #[test]
-fn every_minute_is_decided_alike_when_clocks_go_back_in_new_york() {
+fn every_minute_agrees_when_clocks_go_back_in_new_york() {
     agree("America/New_York", date(2026, 11, 1), false);
 }
 
 #[test]
-fn every_minute_is_decided_alike_when_clocks_go_forward_in_berlin() {
+fn every_minute_agrees_when_clocks_go_forward_in_berlin() {
     agree("Europe/Berlin", date(2026, 3, 29), true);
 }
 
 #[test]
-fn every_minute_is_decided_alike_when_clocks_go_back_in_berlin() {
+fn every_minute_agrees_when_clocks_go_back_in_berlin() {
     agree("Europe/Berlin", date(2026, 10, 25), false);
 }

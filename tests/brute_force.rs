@@ -35,7 +35,7 @@ async fn exchange(office: &Office, address: &str, key: &str) -> Reply {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_burst_of_wrong_guesses_gets_no_more_answers_than_the_limit() {
+async fn a_burst_of_wrong_guesses_gets_at_most_the_limit_of_replies() {
     let office = open().await;
     let guesses: Vec<String> = (1..=200).map(key).collect();
     let replies = join_all(guesses.iter().map(|it| exchange(&office, HOME, it))).await;
@@ -52,7 +52,7 @@ async fn a_burst_of_wrong_guesses_gets_no_more_answers_than_the_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn guessing_many_keys_from_one_address_is_limited_too() {
+async fn attempts_at_many_keys_from_one_address_are_limited() {
     let office = Office::open(Engine::Sqlite).await;
     let keys: Vec<String> = (0..60).map(|n| ApiKey::from_random(Mode::Live, &[n; 48]).reveal()).collect();
     let replies = join_all(keys.iter().map(|it| exchange(&office, HOME, it))).await;
@@ -61,7 +61,7 @@ async fn guessing_many_keys_from_one_address_is_limited_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_partner_may_exchange_its_key_as_often_as_it_likes() {
+async fn successful_exchanges_are_not_limited() {
     let office = open().await;
     let key = key(RIGHT);
     for _ in 0..40 {
@@ -75,7 +75,7 @@ async fn a_partner_may_exchange_its_key_as_often_as_it_likes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn strangers_cannot_lock_a_partner_out() {
+async fn attackers_cannot_lock_out_a_partner() {
     let office = open().await;
     for wrong in 1..=12 {
         exchange(&office, "203.0.113.1", &key(wrong)).await;
@@ -100,7 +100,7 @@ async fn attack(office: &Office, networks: u16, one: impl AsyncFn(&str, u8)) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn wrong_secrets_from_everywhere_refuse_no_right_key_from_a_new_address() {
+async fn a_distributed_attack_does_not_block_a_valid_key_at_a_new_address() {
     let office = open().await;
     attack(&office, 13, async |address, wrong| {
         exchange(&office, address, &key(wrong)).await.expect_problem(401, "INVALID_API_KEY");
@@ -112,7 +112,7 @@ async fn wrong_secrets_from_everywhere_refuse_no_right_key_from_a_new_address() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn wrong_secrets_from_everywhere_lock_no_administrator_out() {
+async fn a_distributed_attack_does_not_lock_out_administrators() {
     let office = Office::open(Engine::Sqlite).await;
     let call = async |address: &str, secret: &str| {
         office.call_from(address, "GET", "/v1/admin/audit", &[("x-admin-secret", secret)], None).await
@@ -132,7 +132,7 @@ async fn wrong_secrets_from_everywhere_lock_no_administrator_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn networks_of_one_owner_share_a_limit() {
+async fn ipv6_subnets_of_one_site_share_a_limit() {
     let office = Office::open(Engine::Sqlite).await;
     let mut answered = 0;
     for network in 0..20 {
@@ -148,7 +148,7 @@ async fn networks_of_one_owner_share_a_limit() {
 }
 
 #[tokio::test]
-async fn a_mistyped_key_at_the_portal_is_an_attempt_at_a_key() {
+async fn a_mistyped_key_at_the_portal_counts_as_an_attempt() {
     let office = Office::open(Engine::Sqlite).await;
     let mut mistyped = office.api_key("all").to_owned();
     mistyped.pop();

@@ -223,7 +223,7 @@ async fn deliver_events(office: &Office, hook: &Receiver) -> String {
     bodies.join("\n")
 }
 
-async fn what_patients_tell_stays_in_the_practices_database(office: Office) {
+async fn patient_data_stays_in_the_practice_database(office: Office) {
     let logs = Logs::default();
     let hook = Receiver::start().await;
     let description = Description::read();
@@ -260,4 +260,4 @@ async fn what_patients_tell_stays_in_the_practices_database(office: Office) {
         assert!(traces.is_empty(), "{place} holds patient data: {traces:?}");
     }
 }
-on_both_databases!(what_patients_tell_stays_in_the_practices_database);
+on_both_databases!(patient_data_stays_in_the_practice_database);

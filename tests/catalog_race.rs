@@ -32,7 +32,7 @@ fn body(call: usize) -> Value {
     json!({ "products": products })
 }
 
-async fn calls_for_the_same_products_at_the_same_time_all_count(office: Office) {
+async fn concurrent_upserts_of_the_same_products_all_succeed(office: Office) {
     let products = i64::try_from(PRODUCTS).unwrap();
     let token = office.token("all").await;
     let bodies: Vec<Value> = (0..CALLS).map(body).collect();
@@ -53,4 +53,4 @@ async fn calls_for_the_same_products_at_the_same_time_all_count(office: Office) 
         "a call overwrote what another had just written"
     );
 }
-on_both_databases!(calls_for_the_same_products_at_the_same_time_all_count);
+on_both_databases!(concurrent_upserts_of_the_same_products_all_succeed);

@@ -53,7 +53,7 @@ fn in_words(error: &sql::Error) -> String {
 }
 
 #[tokio::test]
-async fn a_server_is_believed_by_the_root_below_its_connection_string_and_by_its_name() {
+async fn a_server_is_verified_by_the_given_root_and_by_its_name() {
     let dsn = new_database("tls").await;
     let (dsn, _) = dsn.split_once('?').unwrap();
     let authority = std::env::var("TEST_POSTGRES_CA").expect("tests/postgres sets it");
@@ -89,7 +89,7 @@ async fn a_server_is_believed_by_the_root_below_its_connection_string_and_by_its
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_is_named_at_once_and_the_others_are_migrated() {
+async fn a_server_that_refuses_is_named_and_the_others_are_migrated() {
     let office = Office::open(Engine::Postgres).await;
     let refusing = "postgres://nobody:hunter22@127.0.0.1:9/nowhere?sslmode=disable";
     let error = ends("a refusal", migrated("Refused", refusing)).await.unwrap_err();
@@ -169,13 +169,13 @@ async fn broken_off(dsn: String, secret: String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_migration_that_is_broken_off_is_in_nobodys_way() {
+async fn an_interrupted_migration_blocks_nothing() {
     let dsn = new_database("broken").await;
     broken_off(dsn.clone(), dsn).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_migration_by_way_of_a_pooler_that_is_broken_off_is_in_nobodys_way() {
+async fn an_interrupted_migration_through_a_pooler_blocks_nothing() {
     let dsn = new_database("broken").await;
     let by_pooler = pooled(&dsn);
     broken_off(dsn, by_pooler.clone()).await;
@@ -189,7 +189,7 @@ async fn a_migration_by_way_of_a_pooler_that_is_broken_off_is_in_nobodys_way() {
 }
 
 #[tokio::test]
-async fn a_migration_that_fails_leaves_the_database_as_it_was() {
+async fn a_failed_migration_leaves_the_database_unchanged() {
     let dsn = new_database("foreign").await;
     let mut admin = session(&dsn).await;
     // Create part of a migration's result in its schema, but not its first table.
@@ -216,7 +216,7 @@ async fn limits(db: &TenantDb) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn limits_are_the_roles_or_the_transactions_and_never_left_in_a_poolers_session() {
+async fn limits_never_stay_in_the_session_of_a_pooler() {
     let dsn = new_database("limits").await;
     let by_pooler = pooled(&dsn);
     migrated("Limits", &dsn).await.unwrap().close().await;
@@ -266,7 +266,7 @@ async fn limits_are_the_roles_or_the_transactions_and_never_left_in_a_poolers_se
 }
 
 #[tokio::test]
-async fn limits_hold_for_the_role_that_logs_in_and_for_the_one_that_it_acts_as() {
+async fn limits_apply_to_the_login_role_and_to_the_role_it_acts_as() {
     let dsn = new_database("roles").await;
     let (server, _) = dsn.split_once('?').unwrap();
     let (_, name) = server.rsplit_once('/').unwrap();
@@ -303,7 +303,7 @@ async fn limits_hold_for_the_role_that_logs_in_and_for_the_one_that_it_acts_as()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn by_way_of_a_pooler_everybody_is_answered_with_what_is_his() {
+async fn callers_through_a_pooler_get_only_their_own_results() {
     let mut office = Office::open(Engine::Postgres).await;
     office.pool();
     let office = Arc::new(office);

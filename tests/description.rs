@@ -72,7 +72,7 @@ fn is(schema: &Value, kind: &str) -> bool {
 }
 
 #[test]
-fn every_text_list_and_number_of_a_request_has_a_documented_limit() {
+fn every_text_list_and_number_in_a_request_has_a_documented_limit() {
     let description = Description::read();
     let mut texts = 0;
     for (place, schema) in description.sent() {
@@ -96,7 +96,7 @@ fn every_text_list_and_number_of_a_request_has_a_documented_limit() {
 }
 
 #[test]
-fn every_success_has_an_envelope_of_the_reference() {
+fn every_success_has_an_envelope_from_the_reference() {
     // Paths that the reference shows otherwise, and paths without a resource.
     let others = [
         ("POST /v1/{PPass}/auth/token", "accessToken expiresIn tokenType"),
@@ -134,7 +134,7 @@ fn every_success_has_an_envelope_of_the_reference() {
 }
 
 #[test]
-fn a_creation_is_201_and_every_other_success_200() {
+fn a_creation_returns_201_and_every_other_success_200() {
     for (name, operation) in Description::read().operations() {
         let successes: Vec<&str> = operation["responses"]
             .as_object()
@@ -164,7 +164,7 @@ fn a_creation_is_201_and_every_other_success_200() {
 }
 
 #[test]
-fn every_creation_takes_an_idempotency_key() {
+fn every_creation_accepts_an_idempotency_key() {
     for (name, operation) in Description::read().operations() {
         // A session is nobody's record, and signing in again makes another one.
         let creates = !operation["responses"]["201"].is_null() && name != "POST /v1/portal/session";
@@ -175,7 +175,7 @@ fn every_creation_takes_an_idempotency_key() {
 }
 
 #[test]
-fn every_list_that_grows_is_paged_with_a_limit_of_25_and_at_most_100() {
+fn every_growing_list_is_paged_with_a_default_of_25_and_at_most_100() {
     let description = Description::read();
     // Few and bounded by the practice: providers, visit types, tags.
     let whole =
@@ -204,7 +204,7 @@ fn every_list_that_grows_is_paged_with_a_limit_of_25_and_at_most_100() {
 }
 
 #[test]
-fn fields_of_the_emr_are_pascal_case_and_those_of_the_platform_camel_case() {
+fn emr_fields_are_pascal_case_and_platform_fields_camel_case() {
     let description = Description::read();
     let pascal = |name: &str| name.starts_with(|c: char| c.is_ascii_uppercase());
     for (schema, definition) in description.0["components"]["schemas"].as_object().unwrap() {
@@ -225,7 +225,7 @@ fn fields_of_the_emr_are_pascal_case_and_those_of_the_platform_camel_case() {
 }
 
 #[test]
-fn every_operation_and_every_parameter_says_what_it_is() {
+fn every_operation_and_parameter_has_a_description() {
     for (name, operation) in Description::read().operations() {
         let says = |it: &Value| it["description"].as_str().is_some_and(|text| !text.trim().is_empty());
         assert!(says(operation), "{name} has only a summary");
@@ -236,7 +236,7 @@ fn every_operation_and_every_parameter_says_what_it_is() {
 }
 
 #[test]
-fn every_operation_shows_a_request_and_its_answer_and_both_keep_to_their_schemas() {
+fn every_operation_has_examples_that_match_their_schemas() {
     let description = Description::read();
     let mut shown = 0;
     for (name, operation) in description.operations() {
@@ -269,7 +269,7 @@ fn every_operation_shows_a_request_and_its_answer_and_both_keep_to_their_schemas
 
 /// `utoipa` keeps one of two schemas of a name without a word.
 #[test]
-fn no_two_types_have_one_name_in_the_description() {
+fn every_type_in_the_description_has_a_unique_name() {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let mut places: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     for file in rust_files(&root.join("shared/src")).into_iter().chain(rust_files(&root.join("functions"))) {
@@ -333,7 +333,7 @@ fn declared(line: &str) -> Option<String> {
 }
 
 #[test]
-fn a_type_is_found_however_it_is_declared() {
+fn a_type_is_found_in_any_form_of_declaration() {
     let source = "
 text_field! { One, 1, 100 }
 text_field! {

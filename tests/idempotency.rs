@@ -191,7 +191,7 @@ async fn twenty_at_once(office: &Office, hook: &Receiver, case: &Case) {
     assert_eq!(effects(office, hook, &case.effect).await, before + 2, "{what}");
 }
 
-async fn twenty_posts_with_one_key_have_one_effect_and_one_answer(office: Office) {
+async fn twenty_posts_with_one_key_have_one_effect_and_one_reply(office: Office) {
     let hook = Receiver::start().await;
     let cases = cases(&hook);
     let covered: BTreeSet<String> = cases.iter().map(|it| it.operation.to_owned()).collect();
@@ -203,9 +203,9 @@ async fn twenty_posts_with_one_key_have_one_effect_and_one_answer(office: Office
         twenty_at_once(&office, &hook, case).await;
     }
 }
-on_both_databases!(twenty_posts_with_one_key_have_one_effect_and_one_answer);
+on_both_databases!(twenty_posts_with_one_key_have_one_effect_and_one_reply);
 
-async fn a_key_counts_for_its_api_key_path_and_day_only(office: Office) {
+async fn an_idempotency_key_is_limited_to_its_api_key_path_and_day(office: Office) {
     let post = async |token: &str, path: &str| {
         let authorization = format!("Bearer {token}");
         let headers = [
@@ -242,10 +242,10 @@ async fn a_key_counts_for_its_api_key_path_and_day_only(office: Office) {
     reply.expect(201);
     assert_eq!(reply.header("idempotent-replayed"), "", "it is forgotten after 24 hours");
 }
-on_both_databases!(a_key_counts_for_its_api_key_path_and_day_only);
+on_both_databases!(an_idempotency_key_is_limited_to_its_api_key_path_and_day);
 
 #[tokio::test]
-async fn a_key_of_other_than_visible_ascii_or_of_a_wrong_length_is_400() {
+async fn an_idempotency_key_must_be_visible_ascii_of_a_valid_length() {
     let office = Office::open(Engine::Sqlite).await;
     let hook = Receiver::start().await;
     for case in &cases(&hook) {
@@ -257,7 +257,7 @@ async fn a_key_of_other_than_visible_ascii_or_of_a_wrong_length_is_400() {
     }
 }
 
-async fn a_replayed_answer_with_a_patients_data_is_audited_like_the_first(office: Office) {
+async fn a_replayed_reply_with_patient_data_is_audited_like_the_first(office: Office) {
     let hook = Receiver::start().await;
     for case in cases(&hook).iter().filter(|it| it.operation.contains("{PPass}")) {
         send(&office, case, "audited", &case.body).await;
@@ -276,4 +276,4 @@ async fn a_replayed_answer_with_a_patients_data_is_audited_like_the_first(office
         }
     }
 }
-on_both_databases!(a_replayed_answer_with_a_patients_data_is_audited_like_the_first);
+on_both_databases!(a_replayed_reply_with_patient_data_is_audited_like_the_first);

@@ -212,7 +212,7 @@ async fn twenty_at_once(office: &Office, hook: &Receiver, case: &Case) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_posts_of_administrators_and_applicants_with_one_key_have_one_effect_and_one_answer() {
+async fn twenty_admin_or_applicant_posts_with_one_key_have_one_effect() {
     let office = Office::open(Engine::Sqlite).await;
     let hook = Receiver::start().await;
     let cases = cases(&office, &hook).await;
@@ -224,7 +224,7 @@ async fn twenty_posts_of_administrators_and_applicants_with_one_key_have_one_eff
 }
 
 #[tokio::test]
-async fn what_administrators_and_applicants_send_is_kept_for_24_hours() {
+async fn replies_to_administrators_and_applicants_are_stored_for_24_hours() {
     let office = Office::open(Engine::Sqlite).await;
     let hook = Receiver::start().await;
     for case in cases(&office, &hook).await.iter().filter(|it| it.other.is_some()) {

@@ -80,7 +80,7 @@ async fn add(office: &Office, patient: i64, time: &str) -> Vec<i64> {
     vec![prospect, visit, ticket, comment]
 }
 
-async fn rows_of_ours_get_ids_that_no_row_has_however_many_are_taken(office: Office) {
+async fn new_rows_get_unused_ids_even_if_many_are_taken(office: Office) {
     // More than are looked at in one step.
     take(
         &office,
@@ -96,9 +96,9 @@ async fn rows_of_ours_get_ids_that_no_row_has_however_many_are_taken(office: Off
     take(&office, &next.join(" union ")).await;
     add(&office, 1001, "11:00:00").await;
 }
-on_both_databases!(rows_of_ours_get_ids_that_no_row_has_however_many_are_taken);
+on_both_databases!(new_rows_get_unused_ids_even_if_many_are_taken);
 
-async fn the_largest_ids_of_all_leave_small_ones_to_ours(office: Office) {
+async fn new_rows_get_small_ids_when_the_largest_are_taken(office: Office) {
     take(&office, &format!("select {LARGEST} as i union select {} union select {}", LARGEST - 1, i64::MAX))
         .await;
     for time in ["10:00:00", "11:00:00"] {
@@ -106,4 +106,4 @@ async fn the_largest_ids_of_all_leave_small_ones_to_ours(office: Office) {
         assert!(ids.iter().all(|id| (1..LARGEST).contains(id)), "{ids:?}");
     }
 }
-on_both_databases!(the_largest_ids_of_all_leave_small_ones_to_ours);
+on_both_databases!(new_rows_get_small_ids_when_the_largest_are_taken);

@@ -17,7 +17,7 @@ fn description() -> Value {
 
 /// `UPDATE_SNAPSHOTS=1` writes the file instead.
 #[test]
-fn the_committed_description_is_what_the_code_says() {
+fn the_committed_openapi_file_matches_the_code() {
     let text = format!("{}\n", serde_json::to_string_pretty(&description()).unwrap());
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         fs::write(SNAPSHOT, &text).unwrap();
@@ -29,7 +29,7 @@ fn the_committed_description_is_what_the_code_says() {
 }
 
 #[test]
-fn the_template_routes_exactly_the_documented_endpoints_and_head_wherever_get_is() {
+fn the_template_routes_exactly_the_documented_endpoints_and_head() {
     let documented: BTreeSet<String> = description()["paths"]
         .as_object()
         .unwrap()
@@ -56,7 +56,7 @@ fn the_template_routes_exactly_the_documented_endpoints_and_head_wherever_get_is
 }
 
 #[test]
-fn every_operation_says_who_may_call_it_and_what_it_answers() {
+fn every_operation_documents_its_callers_and_responses() {
     for (path, item) in description()["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let what = format!("{method} {path}");
@@ -77,7 +77,7 @@ fn every_operation_says_who_may_call_it_and_what_it_answers() {
 }
 
 #[test]
-fn every_reference_of_the_description_leads_somewhere() {
+fn every_reference_in_the_description_resolves() {
     fn follow(description: &Value, value: &Value) {
         match value {
             Value::Array(items) => items.iter().for_each(|item| follow(description, item)),

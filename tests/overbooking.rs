@@ -64,7 +64,7 @@ async fn book(office: &Office, patient: i64, provider: i64, time: &str) -> (u16,
     (status, conflicts.collect::<Vec<_>>().join(" "))
 }
 
-async fn one_that_is_not_bound_may_be_put_on_any_other_and_no_bound_one_on_it(office: Office) {
+async fn an_unbound_visit_may_overlap_any_other_but_no_bound_visit_may_overlap_it(office: Office) {
     // Each of the three that a visit takes, for itself: provider, room and patient.
     let same = [
         ((1002, 1, "102"), Constraint::ProviderFree),
@@ -89,9 +89,9 @@ async fn one_that_is_not_bound_may_be_put_on_any_other_and_no_bound_one_on_it(of
         office.sql("delete from visits").await;
     }
 }
-on_both_databases!(one_that_is_not_bound_may_be_put_on_any_other_and_no_bound_one_on_it);
+on_both_databases!(an_unbound_visit_may_overlap_any_other_but_no_bound_visit_may_overlap_it);
 
-async fn a_bound_one_stays_as_it_is_when_another_is_put_on_it(office: Office) {
+async fn a_bound_visit_under_an_overlap_can_still_be_changed(office: Office) {
     write(&office, true, 1, (1001, 1, "101"), "10:00").await.unwrap();
     write(&office, false, 2, (1001, 1, "101"), "10:15").await.unwrap();
     for columns in [
@@ -112,9 +112,9 @@ async fn a_bound_one_stays_as_it_is_when_another_is_put_on_it(office: Office) {
     change(&office, 2, "status = 'Scheduled'").await.unwrap();
     change(&office, 2, "visit_time = '10:00', visit_duration = 60").await.unwrap();
 }
-on_both_databases!(a_bound_one_stays_as_it_is_when_another_is_put_on_it);
+on_both_databases!(a_bound_visit_under_an_overlap_can_still_be_changed);
 
-async fn the_api_counts_all_of_them_and_books_none_of_their_time(office: Office) {
+async fn the_api_never_books_the_time_of_overlapping_visits(office: Office) {
     write(&office, true, 1, (1001, 1, "101"), "10:00").await.unwrap();
     write(&office, false, 2, (1002, 1, "101"), "10:15").await.unwrap();
     write(&office, false, 3, (1002, 1, "101"), "13:00").await.unwrap();
@@ -142,9 +142,9 @@ async fn the_api_counts_all_of_them_and_books_none_of_their_time(office: Office)
     assert_eq!(book(&office, 1003, 2, "13:15").await, (409, "RESOURCE_CONFLICT".to_owned()));
     assert_eq!(book(&office, 1003, 2, "13:30").await.0, 201);
 }
-on_both_databases!(the_api_counts_all_of_them_and_books_none_of_their_time);
+on_both_databases!(the_api_never_books_the_time_of_overlapping_visits);
 
-async fn one_that_the_api_moves_is_on_no_other_and_bound_from_then_on(office: Office) {
+async fn a_visit_that_the_api_moves_overlaps_nothing_and_becomes_bound(office: Office) {
     write(&office, true, 1, (1001, 1, "101"), "10:00").await.unwrap();
     write(&office, false, 2, (1002, 1, "102"), "10:00").await.unwrap();
     let reschedule = async |time: &str| {
@@ -160,9 +160,9 @@ async fn one_that_the_api_moves_is_on_no_other_and_bound_from_then_on(office: Of
     assert_eq!(cancelled.status.as_u16(), 200);
     assert_eq!(change(&office, 2, "visit_time = '11:01'").await, Ok(()));
 }
-on_both_databases!(one_that_the_api_moves_is_on_no_other_and_bound_from_then_on);
+on_both_databases!(a_visit_that_the_api_moves_overlaps_nothing_and_becomes_bound);
 
-async fn a_program_that_knows_nothing_of_it_is_bound(office: Office) {
+async fn visits_are_bound_by_default(office: Office) {
     office
         .sql(
             "insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, \
@@ -174,4 +174,4 @@ async fn a_program_that_knows_nothing_of_it_is_bound(office: Office) {
     assert_eq!(bound, 1);
     assert_eq!(write(&office, true, 2, (1002, 1, "101"), "10:00").await, Err(Constraint::ProviderFree));
 }
-on_both_databases!(a_program_that_knows_nothing_of_it_is_bound);
+on_both_databases!(visits_are_bound_by_default);

@@ -133,7 +133,7 @@ fn id_of(body: &Value) -> String {
 }
 
 #[test]
-fn a_moment_that_cant_be_right_is_refused() {
+fn an_impossible_moment_is_rejected() {
     let now: Timestamp = "2026-03-09T12:00:00Z".parse().unwrap();
     let plan = |database, control| Plan::new(Moments { database, control }, false, now).is_ok();
     assert!(plan(Some(now - SignedDuration::from_hours(1)), None));

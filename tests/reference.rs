@@ -59,7 +59,7 @@ fn additions(wanted: &Value, found: &Value, name: &str, added: &mut BTreeSet<Str
 }
 
 #[test]
-fn every_example_of_the_reference_is_the_descriptions_to_the_letter() {
+fn every_reference_example_equals_the_one_in_the_description() {
     let examples: BTreeMap<String, Example> =
         examples().into_iter().map(|it| (it.operation.clone(), it)).collect();
     let blocks = text::blocks();
@@ -84,7 +84,7 @@ fn every_example_of_the_reference_is_the_descriptions_to_the_letter() {
 }
 
 #[test]
-fn every_endpoint_of_the_reference_is_there() {
+fn every_endpoint_of_the_reference_exists() {
     let documented: Vec<String> = operations().iter().map(crate::access_matrix::Operation::name).collect();
     let named = text::operations();
     assert_eq!(named.len(), 30);
@@ -166,13 +166,13 @@ async fn compare(engine: Engine, only: impl Fn(&str) -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_example_is_what_the_api_answers_on_sqlite() {
+async fn every_example_matches_the_response_on_sqlite() {
     compare(Engine::Sqlite, |_| true).await;
 }
 
 /// Those whose answers come from a practice's database or from the catalog.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_example_is_what_the_api_answers_on_postgres() {
+async fn every_example_matches_the_response_on_postgres() {
     compare(Engine::Postgres, |it| it.contains("{PPass}") || it.contains("/kb") || it.contains("/products"))
         .await;
 }

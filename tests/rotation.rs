@@ -149,7 +149,7 @@ async fn address_by(app: &App, secret: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_of_a_keys_new_secret_is_good_where_the_key_was_just_looked_up() {
+async fn a_token_of_a_rotated_key_is_valid_despite_a_cached_key() {
     let it = Rotating::open(Engine::Sqlite).await;
     let old = it.token_of(&only_k1()).await;
     assert_eq!(it.status_with(&old).await, 200);
@@ -171,7 +171,7 @@ fn both_keys() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_of_a_key_that_is_newer_than_the_kept_ones_is_good_at_once() {
+async fn a_token_of_a_new_signing_key_is_valid_at_once() {
     let it = Rotating::open(Engine::Sqlite).await;
     let old = it.token_of(&only_k1()).await;
     assert_eq!(it.status_with(&old).await, 200);
@@ -183,7 +183,7 @@ async fn a_token_of_a_key_that_is_newer_than_the_kept_ones_is_good_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_of_made_up_key_ids_costs_one_fetch_in_ten_seconds() {
+async fn a_flood_of_invented_key_ids_costs_one_fetch_per_ten_seconds() {
     let it = Rotating::open(Engine::Sqlite).await;
     let good = it.token_of(&only_k1()).await;
     assert_eq!(it.status_with(&good).await, 200);
@@ -204,7 +204,7 @@ async fn a_flood_of_made_up_key_ids_costs_one_fetch_in_ten_seconds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_token_of_ours_costs_no_fetch() {
+async fn a_foreign_token_costs_no_fetch() {
     let it = Rotating::open(Engine::Sqlite).await;
     let good = it.token_of(&only_k1()).await;
     assert_eq!(it.status_with(&good).await, 200);
@@ -218,7 +218,7 @@ async fn what_is_no_token_of_ours_costs_no_fetch() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_that_need_one_secret_at_once_fetch_it_once() {
+async fn concurrent_calls_that_need_one_secret_fetch_it_once() {
     let it = Rotating::open(Engine::Sqlite).await;
     let token = it.token_of(&only_k1()).await;
     let statuses = join_all((0..50).map(|_| it.status_with(&token))).await;
@@ -227,7 +227,7 @@ async fn calls_that_need_one_secret_at_once_fetch_it_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tokens_of_a_key_that_was_taken_out_end_within_five_minutes() {
+async fn tokens_of_a_removed_key_end_within_five_minutes() {
     let it = Rotating::open(Engine::Sqlite).await;
     let token = it.token_of(&only_k1()).await;
     assert_eq!(it.status_with(&token).await, 200);
@@ -237,7 +237,7 @@ async fn tokens_of_a_key_that_was_taken_out_end_within_five_minutes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_secrets_manager_is_down_the_last_value_serves_for_an_hour_and_nothing_unknown_is_decided() {
+async fn the_last_secret_is_used_for_an_hour_while_secrets_manager_is_down() {
     let it = Rotating::open(Engine::Sqlite).await;
     let known = it.token_of(&only_k1()).await;
     let unknown = it.token_of(&both_keys()).await;
@@ -256,7 +256,7 @@ async fn while_secrets_manager_is_down_the_last_value_serves_for_an_hour_and_not
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_that_cant_be_read_open_nothing() {
+async fn unreadable_signing_keys_accept_nothing() {
     let it = Rotating::open(Engine::Sqlite).await;
     let token = it.token_of(&only_k1()).await;
     for bad in ["", "{}", "null", r#"{"active":"k1","k1":"short"}"#, r#"{"active":"k9"}"#] {
@@ -271,7 +271,7 @@ async fn keys_that_cant_be_read_open_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_admin_secret_is_good_at_once_and_the_one_before_until_it_is_taken_out() {
+async fn a_new_admin_secret_is_valid_at_once_and_the_old_one_until_removed() {
     let it = Rotating::open(Engine::Sqlite).await;
     assert_eq!(it.status_of_admin(ADMIN_SECRET).await, 200);
     it.office.set_time("2026-03-09T12:00:11Z");
@@ -287,7 +287,7 @@ async fn a_new_admin_secret_is_good_at_once_and_the_one_before_until_it_is_taken
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_edges_new_secret_is_good_at_once_and_the_one_before_until_it_is_taken_out() {
+async fn a_new_edge_secret_is_valid_at_once_and_the_old_one_until_removed() {
     let it = Rotating::open(Engine::Sqlite).await;
     assert_eq!(it.address_with(EDGE_SECRET).await, VIEWER);
     it.office.set_time("2026-03-09T12:00:11Z");
@@ -303,7 +303,7 @@ async fn the_edges_new_secret_is_good_at_once_and_the_one_before_until_it_is_tak
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_that_shows_no_secret_costs_no_fetch_and_made_up_ones_cost_one_in_ten_seconds() {
+async fn invented_edge_secrets_cost_one_fetch_per_ten_seconds() {
     let it = Rotating::open(Engine::Sqlite).await;
     let [viewer, secret] = by_the_edge(VIEWER, "made up");
     for headers in [vec![], vec![viewer], vec![secret], vec![secret, (viewer.0, "no address")]] {
@@ -321,7 +321,7 @@ async fn a_call_that_shows_no_secret_costs_no_fetch_and_made_up_ones_cost_one_in
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_secrets_manager_is_down_the_edge_is_known_for_an_hour_and_no_call_fails_for_it() {
+async fn the_edge_is_known_for_an_hour_while_secrets_manager_is_down() {
     let it = Rotating::open(Engine::Sqlite).await;
     assert_eq!(it.address_with(EDGE_SECRET).await, VIEWER);
     let Rotating { office, app, server, .. } = it;
@@ -336,7 +336,7 @@ async fn while_secrets_manager_is_down_the_edge_is_known_for_an_hour_and_no_call
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_edges_secret_that_cant_be_read_makes_nobody_the_edge() {
+async fn an_unreadable_edge_secret_trusts_nobody() {
     let it = Rotating::open(Engine::Sqlite).await;
     for bad in ["", "{}", r#"{"current":""}"#, r#"{"current":"short"}"#] {
         it.vault.set("edge", bad).unwrap();
@@ -349,7 +349,7 @@ async fn an_edges_secret_that_cant_be_read_makes_nobody_the_edge() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_lets_the_login_before_in_no_more_is_opened_with_the_new_one() {
+async fn a_database_that_rejects_the_old_login_is_opened_with_the_new_one() {
     let it = Rotating::open(Engine::Postgres).await;
     let token = it.token_of(&only_k1()).await;
     let suffix = format!("{}_{}", std::process::id(), jiff::Timestamp::now().as_millisecond());
@@ -390,7 +390,7 @@ async fn a_database_that_lets_the_login_before_in_no_more_is_opened_with_the_new
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_was_closed_after_a_restore_is_left_for_the_new_one() {
+async fn a_database_closed_after_a_restore_is_replaced_by_the_new_one() {
     let it = Rotating::open(Engine::Postgres).await;
     let token = it.token_of(&only_k1()).await;
     let restored = crate::office::Office::open(Engine::Postgres).await;
@@ -428,7 +428,7 @@ async fn a_database_that_was_closed_after_a_restore_is_left_for_the_new_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_is_gone_is_unavailable_and_is_not_made_anew() {
+async fn a_missing_database_file_is_unavailable_and_not_recreated() {
     let it = Rotating::open(Engine::Sqlite).await;
     let token = it.token_of(&only_k1()).await;
     let practicepass = PracticePass::try_from("DemoOffice").unwrap();

@@ -52,7 +52,7 @@ fn percent(text: &str) -> String {
     })
 }
 
-async fn every_record_that_can_be_changed_may_be_sent_back_as_it_was_read(office: Office) {
+async fn every_changeable_record_may_be_sent_back_as_read(office: Office) {
     office.sql(ODD).await;
     let partners = office.admin("GET", "/v1/admin/partners", None).await;
     let keys = office.admin("GET", "/v1/admin/keys", None).await;
@@ -82,9 +82,9 @@ async fn every_record_that_can_be_changed_may_be_sent_back_as_it_was_read(office
     }
     assert!(swept >= 7, "{swept}");
 }
-on_both_databases!(every_record_that_can_be_changed_may_be_sent_back_as_it_was_read);
+on_both_databases!(every_changeable_record_may_be_sent_back_as_read);
 
-async fn a_read_only_field_that_differs_is_refused(office: Office) {
+async fn a_changed_read_only_field_is_rejected(office: Office) {
     let body = json!({
         "PatientID": 7, "Tags": [], "CreatedAt": "2020-01-01T00:00:00Z", "UpdatedAt": null, "City": "Boston",
     });
@@ -98,7 +98,7 @@ async fn a_read_only_field_that_differs_is_refused(office: Office) {
         json!({ "PatientID": "1001", "CreatedAt": "2026-01-02T05:00:00.000-05:00", "ProviderID": "1" });
     assert_eq!(office.put("/v1/DemoOffice/prospects/1001", &body).await.expect(200)["data"]["ProviderID"], 1);
 }
-on_both_databases!(a_read_only_field_that_differs_is_refused);
+on_both_databases!(a_changed_read_only_field_is_rejected);
 
 async fn names_are_found_as_people_type_them(office: Office) {
     for (id, last) in [
@@ -160,7 +160,7 @@ async fn tickets_are_found_in_any_normal_form(office: Office) {
 }
 on_both_databases!(tickets_are_found_in_any_normal_form);
 
-async fn an_address_is_judged_as_it_will_be_stored(office: Office) {
+async fn an_address_is_validated_as_it_will_be_stored(office: Office) {
     let ada = "/v1/DemoOffice/prospects/1001";
     for prefix in ["", "Sh_"] {
         let field = |name: &str| format!("{prefix}{name}");
@@ -179,19 +179,19 @@ async fn an_address_is_judged_as_it_will_be_stored(office: Office) {
             .expect(200);
     }
 }
-on_both_databases!(an_address_is_judged_as_it_will_be_stored);
+on_both_databases!(an_address_is_validated_as_it_will_be_stored);
 
-async fn the_time_of_a_creation_is_the_one_that_is_read_later(office: Office) {
+async fn the_creation_time_equals_the_one_read_later(office: Office) {
     office.set_time("2026-03-09T12:00:00.123456789Z");
     office.sql(ODD).await;
     let comment = office.post("/v1/DemoOffice/tickets/77/comment", &json!({ "Comment": "now" })).await;
     let read = office.get("/v1/DemoOffice/ticket/77").await;
     assert_eq!(comment.expect(201)["data"], read.expect(200)["data"]["Comments"][0]);
 }
-on_both_databases!(the_time_of_a_creation_is_the_one_that_is_read_later);
+on_both_databases!(the_creation_time_equals_the_one_read_later);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_refers_to_nothing_keeps_nobody_from_a_change() {
+async fn a_dangling_reference_does_not_block_a_change() {
     let office = Office::open(Engine::Sqlite).await;
     office
         .sql(
@@ -211,7 +211,7 @@ async fn what_refers_to_nothing_keeps_nobody_from_a_change() {
     office.get(next).await.expect(200);
 }
 
-async fn a_patient_is_found_by_every_number_that_the_emr_wrote(office: Office) {
+async fn a_patient_is_found_by_every_phone_number_from_the_emr(office: Office) {
     let office: Office = office;
     office
         .sql(
@@ -226,4 +226,4 @@ async fn a_patient_is_found_by_every_number_that_the_emr_wrote(office: Office) {
         assert_eq!(reply.expect(200)["data"][0]["PatientID"], 5001, "{search}");
     }
 }
-on_both_databases!(a_patient_is_found_by_every_number_that_the_emr_wrote);
+on_both_databases!(a_patient_is_found_by_every_phone_number_from_the_emr);

@@ -33,7 +33,7 @@ fn insertion(columns: &str, values: &str, rows: u64) -> String {
     statement
 }
 
-async fn a_search_with_no_time_left_answers_with_the_rows_that_are_searchable(office: Office) {
+async fn a_search_without_time_left_returns_the_indexed_rows(office: Office) {
     let mut office: Office = office;
     office.answer_with(office.another_app(|parts| {
         parts.practices = Practices::patient(8).with_timeouts(NO_TIME);
@@ -56,4 +56,4 @@ async fn a_search_with_no_time_left_answers_with_the_rows_that_are_searchable(of
         }
     }
 }
-on_both_databases!(a_search_with_no_time_left_answers_with_the_rows_that_are_searchable);
+on_both_databases!(a_search_without_time_left_returns_the_indexed_rows);

@@ -99,7 +99,7 @@ async fn silent_server() -> (String, Arc<AtomicUsize>) {
 }
 
 #[tokio::test]
-async fn with_the_control_plane_down_every_call_that_needs_it_is_503_with_retry_after() {
+async fn calls_return_503_with_retry_after_while_the_control_plane_is_down() {
     let mut office = Office::open(Engine::Sqlite).await;
     let token = format!("Bearer {}", office.token("all").await);
     office.answer_with(app_with(&office, unreachable_store(&office)));
@@ -118,7 +118,7 @@ async fn with_the_control_plane_down_every_call_that_needs_it_is_503_with_retry_
 }
 
 #[tokio::test]
-async fn with_the_databases_down_every_call_that_needs_them_is_503_with_retry_after() {
+async fn calls_return_503_with_retry_after_while_their_database_is_down() {
     let mut office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
     let (dsn, connections) = silent_server().await;
@@ -146,9 +146,7 @@ async fn with_the_databases_down_every_call_that_needs_them_is_503_with_retry_af
 }
 
 /// The EMR or an operator holds a lock for long.
-async fn a_call_that_waits_for_anothers_lock_is_503_while_it_is_held_and_served_again_soon_after(
-    office: Office,
-) {
+async fn a_call_blocked_by_a_lock_returns_503_and_recovers_soon_after(office: Office) {
     let token = office.token("all").await;
     let mut office = office;
     office.answer_with(impatient_for_locks(&office));
@@ -173,10 +171,10 @@ async fn a_call_that_waits_for_anothers_lock_is_503_while_it_is_held_and_served_
     })
     .await;
 }
-on_both_databases!(a_call_that_waits_for_anothers_lock_is_503_while_it_is_held_and_served_again_soon_after);
+on_both_databases!(a_call_blocked_by_a_lock_returns_503_and_recovers_soon_after);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_row_that_somebody_locks_holds_up_nothing_but_its_own_changes() {
+async fn a_locked_row_blocks_only_its_own_changes() {
     let mut office = Office::open(Engine::Postgres).await;
     let token = office.token("all").await;
     office.answer_with(impatient_for_locks(&office));
@@ -204,7 +202,7 @@ async fn a_row_that_somebody_locks_holds_up_nothing_but_its_own_changes() {
 }
 
 #[tokio::test]
-async fn a_store_that_never_answers_holds_up_no_start() {
+async fn a_hanging_store_does_not_delay_startup() {
     let office = Office::open(Engine::Sqlite).await;
     // Connections wait in its backlog for ever.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

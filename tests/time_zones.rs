@@ -43,7 +43,7 @@ async fn start(office: &Office, id: i64) -> i64 {
 
 /// Databases from before `0011` read fewer dates.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn visits_whose_dates_are_newly_read_are_placed_and_those_that_collide_are_reported() {
+async fn visits_with_newly_readable_dates_are_placed_or_reported() {
     let office = Office::open(Engine::Sqlite).await;
     let view = include_str!("../shared/migrations/sqlite/0010_dates_with_rests.sql");
     let view = &view[view.find("drop view").unwrap()..view.find("-- Visits whose date").unwrap()];
@@ -69,7 +69,7 @@ async fn set_time_zone(office: &Office, practice: &PracticePass, time_zone: &str
     office.app.control.transact(vec![write]).await.unwrap();
 }
 
-async fn when_rules_change_instants_follow_and_visits_that_collide_are_reported(office: Office) {
+async fn changed_zone_rules_update_instants_and_report_overlapping_visits(office: Office) {
     let office: Office = office;
     office.sql(OLD_RULES).await;
     let rows = [
@@ -121,9 +121,9 @@ async fn when_rules_change_instants_follow_and_visits_that_collide_are_reported(
     assert_eq!(office.integer("select count(*) from visits where overlap_allowed").await, 0);
     office.try_sql(&visit(8, 2, 1003, "14:30", 30)).await.unwrap_err();
 }
-on_both_databases!(when_rules_change_instants_follow_and_visits_that_collide_are_reported);
+on_both_databases!(changed_zone_rules_update_instants_and_report_overlapping_visits);
 
-async fn a_corrected_time_zone_keeps_local_times_and_warm_functions_learn_it(office: Office) {
+async fn a_corrected_time_zone_keeps_local_times_and_reaches_warm_functions(office: Office) {
     let mut office: Office = office;
     let body = json!({ "PatientID": 1001, "ProviderID": 1, "VisitType": "FOLLOWUP", "VisitDate": "2026-03-10",
         "VisitTime": "10:00", "VisitDuration": 30 });
@@ -146,10 +146,10 @@ async fn a_corrected_time_zone_keeps_local_times_and_warm_functions_learn_it(off
     let reply = office.get(&format!("/v1/DemoOffice/visits/{id}")).await;
     assert_eq!(reply.expect(200)["data"]["VisitTime"], "10:00:00");
 }
-on_both_databases!(a_corrected_time_zone_keeps_local_times_and_warm_functions_learn_it);
+on_both_databases!(a_corrected_time_zone_keeps_local_times_and_reaches_warm_functions);
 
 #[tokio::test]
-async fn an_unknown_time_zone_is_refused_and_changes_nothing() {
+async fn an_unknown_time_zone_is_rejected() {
     let office = Office::open(Engine::Sqlite).await;
     let practice = PracticePass::try_from("DemoOffice").unwrap();
     set_time_zone(&office, &practice, "Nowhere/At_All").await;
@@ -162,13 +162,13 @@ async fn an_unknown_time_zone_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn health_tells_the_version_of_the_compiled_time_zones() {
+async fn health_returns_the_version_of_the_compiled_time_zones() {
     let office = Office::open(Engine::Sqlite).await;
     let reply = office.call("GET", "/v1/health", &[], None).await;
     assert_eq!(reply.expect(200)["tzdata"], zones::version());
 }
 
-async fn a_database_that_lost_its_practice_is_not_made_anew(office: Office) {
+async fn a_database_that_lost_its_practice_is_not_recreated(office: Office) {
     migrate(&office).await;
     office.sql("alter table tenant_identity rename to lost_identity").await;
     let task = Task { practices: vec!["DemoOffice".into()], ..Task::default() };
@@ -183,4 +183,4 @@ async fn a_database_that_lost_its_practice_is_not_made_anew(office: Office) {
     office.sql("alter table lost_identity rename to tenant_identity").await;
     migrate(&office).await;
 }
-on_both_databases!(a_database_that_lost_its_practice_is_not_made_anew);
+on_both_databases!(a_database_that_lost_its_practice_is_not_recreated);

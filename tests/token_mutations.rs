@@ -213,7 +213,7 @@ impl Good {
 }
 
 #[test]
-fn ten_thousand_spoilt_tokens_are_all_401() {
+fn ten_thousand_altered_tokens_all_return_401() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let office = runtime.block_on(Office::open(Engine::Sqlite));
     let good = Good::read(

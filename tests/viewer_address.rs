@@ -44,7 +44,7 @@ async fn address_with(office: &Office, headers: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn a_call_that_came_by_the_distribution_comes_from_its_viewer() {
+async fn a_call_through_the_distribution_has_the_address_of_the_viewer() {
     let office = Office::open(Engine::Sqlite).await;
     for viewer in [VIEWER, "2001:db8:1::7", "::1"] {
         for secret in [EDGE_SECRET, OLD_EDGE_SECRET] {
@@ -55,7 +55,7 @@ async fn a_call_that_came_by_the_distribution_comes_from_its_viewer() {
 }
 
 #[tokio::test]
-async fn the_address_of_a_stranger_is_nobodys_word() {
+async fn forwarded_addresses_without_the_edge_secret_are_ignored() {
     let office = Office::open(Engine::Sqlite).await;
     let almost = &EDGE_SECRET[..EDGE_SECRET.len() - 1];
     let doubled = format!("{EDGE_SECRET},{EDGE_SECRET}");
@@ -72,7 +72,7 @@ async fn the_address_of_a_stranger_is_nobodys_word() {
 }
 
 #[tokio::test]
-async fn what_is_no_single_address_is_not_taken_for_one() {
+async fn a_header_that_is_not_a_single_address_is_ignored() {
     let office = Office::open(Engine::Sqlite).await;
     for viewer in [
         "",
@@ -93,7 +93,7 @@ async fn what_is_no_single_address_is_not_taken_for_one() {
 }
 
 #[tokio::test]
-async fn a_header_that_comes_twice_is_not_believed() {
+async fn a_duplicate_header_is_ignored() {
     let office = Office::open(Engine::Sqlite).await;
     for (name, value) in by_the_edge(VIEWER, EDGE_SECRET) {
         for first in [value, "203.0.113.66"] {
@@ -107,7 +107,7 @@ async fn a_header_that_comes_twice_is_not_believed() {
 }
 
 #[tokio::test]
-async fn no_handler_sees_what_the_distribution_said() {
+async fn handlers_never_see_the_headers_of_the_distribution() {
     let office = Office::open(Engine::Sqlite).await;
     for secret in [EDGE_SECRET, "wrong"] {
         let mut headers = by_the_edge(VIEWER, secret).to_vec();
@@ -118,7 +118,7 @@ async fn no_handler_sees_what_the_distribution_said() {
 }
 
 #[tokio::test]
-async fn a_function_that_is_told_of_no_edge_believes_nobody() {
+async fn a_function_without_an_edge_secret_trusts_no_header() {
     let office = Office::open(Engine::Sqlite).await;
     let config = Config { edge_secret: None, ..office.app.config.clone() };
     let app = App::new(Parts { config, clock: office.app.clock.clone(), ..Parts::from_env() });
@@ -129,7 +129,7 @@ async fn a_function_that_is_told_of_no_edge_believes_nobody() {
 }
 
 #[tokio::test]
-async fn a_keys_networks_are_held_against_the_viewer() {
+async fn the_networks_of_a_key_are_checked_against_the_viewer() {
     let office = Office::open(Engine::Sqlite).await;
     let id = shared::auth::api_key::ApiKey::parse(office.api_key("all")).unwrap().id;
     let mut record = office.app.control.api_key(&id).await.unwrap().unwrap();
@@ -182,7 +182,7 @@ async fn attempt(office: &Office, (path, body, header): Try, viewer: &str, secre
 }
 
 #[tokio::test]
-async fn tries_are_counted_by_viewer_so_that_one_cant_use_up_those_of_others() {
+async fn attempts_are_counted_per_viewer() {
     let office = Office::open(Engine::Sqlite).await;
     for (number, one) in TRIES.into_iter().enumerate() {
         let first = format!("203.0.113.{number}");
@@ -199,7 +199,7 @@ async fn tries_are_counted_by_viewer_so_that_one_cant_use_up_those_of_others() {
 }
 
 #[tokio::test]
-async fn forged_addresses_give_a_stranger_no_further_tries() {
+async fn forged_addresses_give_no_additional_attempts() {
     for one in TRIES {
         let office = Office::open(Engine::Sqlite).await;
         let mut refused = false;
@@ -211,7 +211,7 @@ async fn forged_addresses_give_a_stranger_no_further_tries() {
 }
 
 #[tokio::test]
-async fn activity_and_audit_name_the_viewer_and_nothing_keeps_the_secret() {
+async fn activity_and_audit_name_the_viewer_and_never_the_secret() {
     let logs = Logs::default();
     let _subscribed = logs.filtered("debug", Some("Tests")).set_default();
     let office = Office::open(Engine::Sqlite).await;

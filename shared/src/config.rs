@@ -164,13 +164,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_of_a_subscription_outlasts_what_was_read_of_it_before() {
+    fn a_subscription_change_outlasts_earlier_reads() {
         let timeouts = Timeouts::default();
         assert!(timeouts.subscription_change >= 4 * timeouts.subscription_read);
     }
 
     #[test]
-    fn the_timeouts_are_what_partners_and_operators_are_told() {
+    fn the_timeouts_match_the_documentation() {
         let timeouts = Timeouts::default();
         let Timeouts { quick_answer, hanging_answer, call_records, polled_database, polled_turn, .. } =
             timeouts;

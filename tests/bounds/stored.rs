@@ -220,9 +220,7 @@ fn worst_calls(operation: &Operation) -> Vec<(String, Option<String>)> {
     calls
 }
 
-async fn whatever_is_stored_is_answered_with_at_most_a_mebibyte_and_read_in_bounded_statements(
-    office: Office,
-) {
+async fn stored_data_of_any_size_gets_bounded_replies_and_statements(office: Office) {
     let mut office = office;
     fill_people(&office).await;
     fill_schedule(&office).await;
@@ -259,9 +257,9 @@ async fn whatever_is_stored_is_answered_with_at_most_a_mebibyte_and_read_in_boun
     assert!(read > 200 || !office.is_postgres().await, "{read}");
     assert_eq!(faults, Vec::<String>::new());
 }
-on_both_databases!(whatever_is_stored_is_answered_with_at_most_a_mebibyte_and_read_in_bounded_statements);
+on_both_databases!(stored_data_of_any_size_gets_bounded_replies_and_statements);
 
-async fn a_ticket_of_very_many_comments_is_read_page_by_page_without_a_gap(office: Office) {
+async fn the_pages_of_a_long_ticket_have_no_gaps(office: Office) {
     fill_tickets(&office).await;
     office.sql("delete from ticket_comments where author like 'eeee%'").await;
     let (mut seen, mut before, mut pages) = (Vec::new(), String::new(), 0);
@@ -288,9 +286,9 @@ async fn a_ticket_of_very_many_comments_is_read_page_by_page_without_a_gap(offic
     assert_eq!(seen.len(), 659);
     assert!(seen.is_sorted() && seen.windows(2).all(|it| it[0] < it[1]) && pages > 10, "{pages}");
 }
-on_both_databases!(a_ticket_of_very_many_comments_is_read_page_by_page_without_a_gap);
+on_both_databases!(the_pages_of_a_long_ticket_have_no_gaps);
 
-async fn a_whole_list_that_is_too_long_goes_on_at_an_offset(office: Office) {
+async fn a_list_that_is_too_long_continues_at_an_offset(office: Office) {
     fill_people(&office).await;
     fill_schedule(&office).await;
     let lists = [
@@ -333,9 +331,9 @@ async fn a_whole_list_that_is_too_long_goes_on_at_an_offset(office: Office) {
     }
     assert_eq!(visits, 7 * 1_440);
 }
-on_both_databases!(a_whole_list_that_is_too_long_goes_on_at_an_offset);
+on_both_databases!(a_list_that_is_too_long_continues_at_an_offset);
 
-async fn a_placeholder_phone_number_of_thousands_costs_a_new_prospect_one_small_statement(office: Office) {
+async fn a_phone_number_shared_by_thousands_costs_one_small_statement(office: Office) {
     let mut office = office;
     fill_people(&office).await;
     let meter = office.meter().await;
@@ -354,9 +352,9 @@ async fn a_placeholder_phone_number_of_thousands_costs_a_new_prospect_one_small_
     assert!(most.rows <= 500 && most.bytes <= 100_000, "{most:?}");
     assert!(most.statements > 3 || !office.is_postgres().await);
 }
-on_both_databases!(a_placeholder_phone_number_of_thousands_costs_a_new_prospect_one_small_statement);
+on_both_databases!(a_phone_number_shared_by_thousands_costs_one_small_statement);
 
-async fn what_was_read_of_a_long_text_of_the_emr_and_comes_back_leaves_the_whole_there(office: Office) {
+async fn sending_back_a_truncated_emr_text_preserves_the_full_text(office: Office) {
     let long = "e".repeat(30_000);
     office
         .sql(&format!("update patients set notes = '{long}', city = '{long}' where patient_id = 1001"))
@@ -398,10 +396,10 @@ async fn what_was_read_of_a_long_text_of_the_emr_and_comes_back_leaves_the_whole
         9
     );
 }
-on_both_databases!(what_was_read_of_a_long_text_of_the_emr_and_comes_back_leaves_the_whole_there);
+on_both_databases!(sending_back_a_truncated_emr_text_preserves_the_full_text);
 
 #[tokio::test]
-async fn the_worst_cases_reach_every_operation_of_partners() {
+async fn the_worst_cases_cover_every_partner_operation() {
     // Webhook operations use the control plane, which `lists` fills.
     let all = operations();
     let reached = all.iter().filter(|it| matches!(it.access, Access::Partner(_))).map(worst_calls);
@@ -410,7 +408,7 @@ async fn the_worst_cases_reach_every_operation_of_partners() {
     assert_eq!(office.integer("select count(*) from patients").await, 3);
 }
 
-async fn more_exceptions_than_are_read_close_their_days(office: Office) {
+async fn days_with_unread_exceptions_are_closed(office: Office) {
     let at = |kind: &str| {
         format!("{} select 1, '2026-03-10', '{kind}', '09:00:00', '17:00:00' from n", numbers(20_001))
     };
@@ -423,4 +421,4 @@ async fn more_exceptions_than_are_read_close_their_days(office: Office) {
     let most = meter.take();
     assert!(most.rows <= MOST_ROWS, "{most:?}");
 }
-on_both_databases!(more_exceptions_than_are_read_close_their_days);
+on_both_databases!(days_with_unread_exceptions_are_closed);

@@ -92,7 +92,7 @@ fn bytes(most: usize) -> impl Iterator<Item = usize> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_string_whose_server_falls_silent_is_told_with_where_it_hung() {
+async fn a_connection_string_of_a_silent_server_is_reported_with_the_step() {
     let office = Office::open(Engine::Sqlite).await;
     let (empty, filled) = (new_database("silent").await, new_database("silent").await);
     migrated("Silent", &filled).await.unwrap().close().await;
@@ -123,7 +123,7 @@ async fn a_connection_string_whose_server_falls_silent_is_told_with_where_it_hun
 }
 
 #[tokio::test]
-async fn tables_of_other_programs_are_named_and_in_nobodys_way() {
+async fn tables_of_other_programs_are_named_and_block_nothing() {
     let office = Office::open(Engine::Sqlite).await;
     let dsn = new_database("silent").await;
     let mut emr = session(&dsn).await;
@@ -137,7 +137,7 @@ async fn tables_of_other_programs_are_named_and_in_nobodys_way() {
 }
 
 #[tokio::test]
-async fn trying_a_connection_string_takes_ten_seconds_at_most_whatever_the_server_does() {
+async fn a_connection_string_is_tried_for_at_most_ten_seconds() {
     let office = Office::open(Engine::Sqlite).await;
     let dsn = new_database("silent").await;
     let whole = Silencing::before(&dsn, usize::MAX).await;
@@ -149,7 +149,7 @@ async fn trying_a_connection_string_takes_ten_seconds_at_most_whatever_the_serve
 }
 
 #[tokio::test]
-async fn a_database_in_which_somebody_keeps_a_lock_is_told_with_what_waits_for_it() {
+async fn a_locked_database_is_reported_with_the_waiting_statement() {
     let office = Office::open(Engine::Sqlite).await;
     let dsn = new_database("silent").await;
     migrated("Silent", &dsn).await.unwrap().close().await;
@@ -162,7 +162,7 @@ async fn a_database_in_which_somebody_keeps_a_lock_is_told_with_what_waits_for_i
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_migration_whose_server_falls_silent_is_told_with_where_it_hung_and_leaves_nothing_behind() {
+async fn a_migration_on_a_silent_server_reports_the_step_and_leaves_nothing() {
     let whole = new_database("silent").await;
     let by_way = Silencing::before(&whole, usize::MAX).await;
     migrated("DemoOffice", &by_way.dsn).await.unwrap().close().await;

@@ -88,7 +88,7 @@ fn is_of(kinds: &Value, value: &Value) -> bool {
 }
 
 #[test]
-fn a_value_that_breaks_its_schema_is_found() {
+fn a_value_that_violates_its_schema_is_found() {
     let root = serde_json::json!({ "short": { "type": "string", "maxLength": 2 } });
     let schema = serde_json::json!({
         "type": "object", "required": ["a"], "additionalProperties": false,

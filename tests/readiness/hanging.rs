@@ -55,7 +55,7 @@ fn patient_queue(endpoint: &str) -> Queue {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_queue_that_never_answers_is_given_up_and_holds_up_no_other_check() {
+async fn a_hanging_queue_times_out_and_delays_no_other_check() {
     let mut office = Office::open(Engine::Sqlite).await;
     arrange(&office).await;
     let endpoint = silent_server().await;
@@ -100,7 +100,7 @@ async fn pass(State(way): State<Way>, headers: HeaderMap, body: Bytes) -> Respon
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_table_that_never_answers_is_named_and_holds_up_no_other_check() {
+async fn a_hanging_table_is_named_and_delays_no_other_check() {
     let mut office = Office::open(Engine::Sqlite).await;
     arrange(&office).await;
     let endpoint = hanging_deliveries(&office).await;

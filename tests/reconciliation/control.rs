@@ -54,7 +54,7 @@ pub(super) async fn new_key(office: &Office, name: &str) -> (String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_that_was_revoked_after_the_backup_does_not_live_again() {
+async fn a_key_revoked_after_the_backup_stays_revoked() {
     for loss in LOSSES {
         let office = Office::open(Engine::Sqlite).await;
         let (by_portal, first) = new_key(&office, "first").await;
@@ -95,7 +95,7 @@ async fn a_key_that_was_revoked_after_the_backup_does_not_live_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_secret_that_was_replaced_after_the_backup_ends_its_key() {
+async fn a_secret_replaced_after_the_backup_ends_its_key() {
     for loss in LOSSES {
         let office = Office::open(Engine::Sqlite).await;
         let (id, old) = new_key(&office, "rotated").await;
@@ -110,7 +110,7 @@ async fn a_secret_that_was_replaced_after_the_backup_ends_its_key() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_partner_that_was_suspended_after_the_backup_is_suspended_again_unless_it_was_reinstated() {
+async fn a_partner_suspended_after_the_backup_is_suspended_again() {
     for loss in LOSSES {
         let office = Office::open(Engine::Sqlite).await;
         let backup = back_up(&office).await;
@@ -140,7 +140,7 @@ async fn a_partner_that_was_suspended_after_the_backup_is_suspended_again_unless
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_that_were_made_or_changed_after_the_backup_are_named() {
+async fn keys_created_or_changed_after_the_backup_are_named() {
     for loss in LOSSES {
         let office = Office::open(Engine::Sqlite).await;
         let (changed, _) = new_key(&office, "changed").await;
@@ -190,7 +190,7 @@ pub(super) async fn claim(office: &Office, token: &str) -> Reply {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_claim_link_that_was_used_or_withdrawn_after_the_backup_is_good_for_nothing() {
+async fn a_claim_link_used_or_withdrawn_after_the_backup_is_invalid() {
     for loss in LOSSES {
         let office = Office::open(Engine::Sqlite).await;
         let mut links = Vec::new();
@@ -214,7 +214,7 @@ async fn a_claim_link_that_was_used_or_withdrawn_after_the_backup_is_good_for_no
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn subscriptions_are_deleted_and_paused_again_and_lost_ones_are_named() {
+async fn subscriptions_are_deleted_or_paused_again_and_lost_ones_named() {
     for loss in LOSSES {
         let office = Office::open(Engine::Sqlite).await;
         sign_up(&office, "https://partner.example.com/hook", &["Claims"]).await;
@@ -257,7 +257,7 @@ async fn subscriptions_are_deleted_and_paused_again_and_lost_ones_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_answer_of_the_control_plane_is_about_what_was_lost_and_no_id_is_given_twice() {
+async fn stored_replies_to_lost_calls_are_forgotten_and_no_id_is_reused() {
     let receiver = Receiver::start().await;
     let office = Office::open(Engine::Sqlite).await;
     sign_up(&office, &receiver.url, &["Claims"]).await;
@@ -293,7 +293,7 @@ async fn no_answer_of_the_control_plane_is_about_what_was_lost_and_no_id_is_give
     assert!(office.app.control.next_delivery_id().await.unwrap() > delivered[0].id);
 }
 
-async fn event_ids_of_an_epoch_that_the_control_plane_forgot_are_not_used_again(office: Office) {
+async fn event_ids_of_a_lost_epoch_are_not_reused(office: Office) {
     let receiver = Receiver::start().await;
     sign_up(&office, &receiver.url, &["Claims"]).await;
     let row = |id: i64, record: i64| {
@@ -339,10 +339,10 @@ async fn event_ids_of_an_epoch_that_the_control_plane_forgot_are_not_used_again(
     assert!(seen.values().any(|it| *it == 91) && seen.values().any(|it| *it == 92), "{seen:?}");
     assert_eq!(office.reconcile(None, Some(backup.1), false).await.failures().count(), 0);
 }
-on_both_databases!(event_ids_of_an_epoch_that_the_control_plane_forgot_are_not_used_again);
+on_both_databases!(event_ids_of_a_lost_epoch_are_not_reused);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_that_only_the_practices_database_remembers_is_named() {
+async fn a_key_known_only_to_the_practice_database_is_named() {
     let office = Office::open(Engine::Sqlite).await;
     let backup = back_up(&office).await;
     let (id, api_key) = new_key(&office, "made").await;

@@ -48,7 +48,7 @@ pub(super) async fn table_of(office: &Office, items: &[Item]) -> Store {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_missing_comes_back_from_a_restored_table_and_what_was_ended_stays_ended() {
+async fn missing_items_are_copied_back_and_ended_items_stay_ended() {
     let office = Office::open(Engine::Sqlite).await;
     sign_up(&office, "https://partner.example.com/hook", &["Claims"]).await;
     let at = office.app.clock.now();
@@ -93,7 +93,7 @@ async fn what_is_missing_comes_back_from_a_restored_table_and_what_was_ended_sta
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_there_stays_unless_it_is_to_be_written_over_and_nothing_ended_is() {
+async fn existing_items_are_overwritten_on_request_and_ended_items_never() {
     let office = Office::open(Engine::Sqlite).await;
     let at = office.app.clock.now();
     let backup = office.back_up_control().await;
@@ -136,7 +136,7 @@ async fn what_is_there_stays_unless_it_is_to_be_written_over_and_nothing_ended_i
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_partners_own_profile_and_a_corrected_time_zone_are_not_written_over() {
+async fn a_partners_profile_and_a_corrected_time_zone_are_not_overwritten() {
     let office = Office::open(Engine::Sqlite).await;
     let control = &office.app.control;
     let at = office.app.clock.now();
@@ -166,7 +166,7 @@ async fn a_partners_own_profile_and_a_corrected_time_zone_are_not_written_over()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_copy_ends_is_named_with_its_reason_and_audited() {
+async fn everything_a_copy_ends_is_named_with_its_reason_and_audited() {
     let office = Office::open(Engine::Sqlite).await;
     let control = &office.app.control;
     let at = office.app.clock.now();
@@ -190,7 +190,7 @@ async fn what_a_copy_ends_is_named_with_its_reason_and_audited() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pauses_claim_links_and_removed_practices_outlive_a_copy_of_before_them() {
+async fn pauses_claim_links_and_removed_practices_survive_an_older_copy() {
     for (lost, overwrite) in [(true, false), (false, true)] {
         let office = Office::open(Engine::Sqlite).await;
         let control = &office.app.control;
@@ -250,7 +250,7 @@ async fn pauses_claim_links_and_removed_practices_outlive_a_copy_of_before_them(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_pollers_hold_and_its_last_runs_are_not_brought_back() {
+async fn the_poller_lease_and_its_last_runs_are_not_copied_back() {
     let office = Office::open(Engine::Sqlite).await;
     let item = |fields: &[(&str, &str)]| -> Item {
         fields
@@ -274,7 +274,7 @@ async fn the_pollers_hold_and_its_last_runs_are_not_brought_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_item_that_changes_meanwhile_is_not_written_over() {
+async fn an_item_changed_meanwhile_is_not_overwritten() {
     let office = Office::open(Engine::Sqlite).await;
     let control = &office.app.control;
     let id =

@@ -21,7 +21,7 @@ async fn revoke(office: &Office, key: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_moment_that_is_later_than_the_copys_hides_nothing() {
+async fn a_moment_later_than_the_copy_hides_nothing() {
     let office = Office::open(Engine::Sqlite).await;
     let key = office.api_key("all").to_owned();
     let backup = office.back_up_control().await;
@@ -45,7 +45,7 @@ async fn a_moment_that_is_later_than_the_copys_hides_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_copys_own_moment_is_accepted() {
+async fn the_moment_of_the_copy_is_accepted() {
     let office = Office::open(Engine::Sqlite).await;
     revoke(&office, "all").await;
     let backup = office.back_up_control().await;
@@ -59,7 +59,7 @@ async fn the_copys_own_moment_is_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_nothing_was_restored_nothing_is_forgotten_or_passed_over() {
+async fn nothing_is_forgotten_or_skipped_without_a_restore() {
     let office = Office::open(Engine::Sqlite).await;
     let at = office.app.clock.now();
     office.a_minute_later();
@@ -99,7 +99,7 @@ async fn where_nothing_was_restored_nothing_is_forgotten_or_passed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_practice_that_was_removed_or_added_after_the_backup_is_named() {
+async fn a_practice_removed_or_added_after_the_backup_is_named() {
     for loss in super::LOSSES {
         let office = Office::open(Engine::Sqlite).await;
         let control = &office.app.control;

@@ -112,7 +112,7 @@ async fn kill_at_random(stack: &Stack, moody: &Moody) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_is_killed_every_event_reaches_a_final_state_and_none_is_delivered_that_was_not() {
+async fn random_kills_leave_every_event_in_a_correct_final_state() {
     let folder = tempfile::tempdir().unwrap();
     let stack = Stack::start(
         folder.path(),

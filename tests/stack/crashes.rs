@@ -44,7 +44,7 @@ fn kill_all(stack: &Stack, functions: &[&str]) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killing_functions_and_the_stack_loses_no_booking_and_no_event() {
+async fn kills_of_functions_and_the_stack_lose_no_booking_and_no_event() {
     let folder = tempfile::tempdir().unwrap();
     // With a short lease, the practices of a killed poller are soon polled again.
     let options = ["--every", "1", "--set", "POLL_LEASE_SECONDS=3"];

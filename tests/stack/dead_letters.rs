@@ -77,7 +77,7 @@ impl Queues {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dead_letters_are_sent_once_more_when_their_fault_is_mended_but_not_what_was_delivered_meanwhile() {
+async fn redriven_dead_letters_are_sent_unless_delivered_meanwhile() {
     let folder = tempfile::tempdir().unwrap();
     let mut gate = StoreGate::open(folder.path().join("data/stack.json")).await;
     let store = format!("AWS_ENDPOINT_URL_DYNAMODB={}", gate.url());

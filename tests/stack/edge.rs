@@ -38,7 +38,7 @@ pub(crate) async fn key_for_viewers(stack: &Stack) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn activity_and_audit_name_the_viewer_of_a_call_that_came_by_the_distribution() {
+async fn activity_and_audit_name_the_viewer_behind_the_distribution() {
     let stack = EVERYDAY.stack().await;
     let (secret, admin) = (edge_secret(&stack), stack.admin_secret());
     let [viewer, proof] = by_the_edge(VIEWER, &secret);
@@ -70,7 +70,7 @@ async fn activity_and_audit_name_the_viewer_of_a_call_that_came_by_the_distribut
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_edges_secret_before_stays_while_a_distribution_may_show_it() {
+async fn the_old_edge_secret_stays_while_a_distribution_may_use_it() {
     let stack = MAINTAINED.stack().await;
     let version = || secret_of(&stack, "EdgeSecret")["id"].as_str().unwrap().to_owned();
     let (first, before) = (version(), edge_secret(&stack));

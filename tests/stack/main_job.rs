@@ -40,7 +40,7 @@ pub(crate) fn booking(patient: i64, slot: &(String, String)) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_partner_finds_a_patient_books_a_slot_and_hears_of_it() {
+async fn a_partner_finds_a_patient_books_a_slot_and_gets_the_event() {
     let stack = EVERYDAY.stack().await;
     let token = stack.token_of_new_partner("Main Job").await;
     let endpoint = Endpoint::open().await;

@@ -41,7 +41,7 @@ async fn own_practice(stack: &Stack, practice: &str, scopes: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_practice_is_added_and_its_first_partner_reads_it() {
+async fn a_practice_can_be_added_and_read_by_its_first_partner() {
     let stack = EVERYDAY.stack().await;
     let said = stack.operate(&add("NorthClinic", "America/Chicago", &[])).await.expect();
     assert!(said.contains("NorthClinic: migrated"), "{said}");
@@ -97,7 +97,7 @@ async fn a_practice_is_added_and_its_first_partner_reads_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_practice_that_cant_be_right_is_not_added() {
+async fn an_invalid_practice_is_not_added() {
     let stack = EVERYDAY.stack().await;
     let refused = async |arguments: &[&str], input: &str, word: &str| {
         let said = stack.operate_with(arguments, input).await.expect_failure();
@@ -164,7 +164,7 @@ async fn a_practice_that_cant_be_right_is_not_added() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_migration_of_all_goes_on_past_a_practice_that_fails_and_is_finished_by_the_next() {
+async fn a_full_migration_continues_past_a_failing_practice() {
     let folder = tempfile::tempdir().unwrap();
     let stack = Stack::start(folder.path(), &[]).await;
     for practice in ["NorthClinic", "SouthClinic"] {
@@ -195,7 +195,7 @@ async fn a_migration_of_all_goes_on_past_a_practice_that_fails_and_is_finished_b
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_roll_back_the_older_program_takes_the_newer_schemas_as_they_are() {
+async fn an_older_program_accepts_newer_schemas_after_a_rollback() {
     let stack = MAINTAINED.stack().await;
     stack.operate(&add("NorthClinic", "America/Chicago", &[])).await.expect();
     for database in ["data/practices/NorthClinic.sqlite", "data/catalog.sqlite"] {
@@ -219,7 +219,7 @@ async fn after_a_roll_back_the_older_program_takes_the_newer_schemas_as_they_are
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_catalog_stays_where_it_is_until_another_place_is_known_to_be_good() {
+async fn the_catalog_moves_only_to_a_verified_database() {
     let folder = tempfile::tempdir().unwrap();
     let stack = Stack::start(folder.path(), &[]).await;
     let current = || {
@@ -274,7 +274,7 @@ async fn the_catalog_stays_where_it_is_until_another_place_is_known_to_be_good()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_practice_with_patients_is_not_pointed_to_an_empty_database() {
+async fn a_practice_with_patients_cannot_move_to_an_empty_database() {
     let stack = EVERYDAY.stack().await;
     let token = own_practice(&stack, "FilledClinic", "Prospects").await;
     let ann = json!({ "FirstName": "Ann", "LastName": "Filled", "EMail": "ann@example.com" });
@@ -300,7 +300,7 @@ async fn a_practice_with_patients_is_not_pointed_to_an_empty_database() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_admin_secret_becomes_current_that_nobody_knows_or_nobody_can_send() {
+async fn an_unusable_admin_secret_never_becomes_current() {
     let stack = EVERYDAY.stack().await;
     let stored = || file(&stack, "secrets.json")["secrets"]["AdminSecretsSecret"]["AWSCURRENT"].clone();
     let before = stored();
@@ -330,7 +330,7 @@ async fn no_admin_secret_becomes_current_that_nobody_knows_or_nobody_can_send() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_key_that_leaked_is_taken_away_at_once_and_another_signs() {
+async fn a_leaked_token_key_is_removed_and_replaced_at_once() {
     let stack = MAINTAINED.stack().await;
     let ring = || {
         let stages = file(&stack, "secrets.json")["secrets"]["TokenKeysSecret"].clone();
@@ -347,7 +347,7 @@ async fn a_token_key_that_leaked_is_taken_away_at_once_and_another_signs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events_of_a_time_are_sent_once_more_to_all_subscriptions() {
+async fn a_replay_resends_the_events_of_a_period_to_all_subscriptions() {
     let stack = EVERYDAY.stack().await;
     let endpoint = Endpoint::open().await;
     let token = own_practice(&stack, "EventfulClinic", "Prospects,Patients").await;
@@ -399,7 +399,7 @@ async fn events_of_a_time_are_sent_once_more_to_all_subscriptions() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_practice_is_removed_when_no_key_opens_it_and_its_database_stays() {
+async fn a_practice_without_keys_can_be_removed_and_its_database_stays() {
     let stack = EVERYDAY.stack().await;
     let endpoint = Endpoint::open().await;
     let token = own_practice(&stack, "LeavingClinic", "Prospects,Patients").await;
@@ -455,7 +455,7 @@ async fn a_practice_is_removed_when_no_key_opens_it_and_its_database_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ctrl_c_ends_the_stack_without_a_word_of_failure() {
+async fn ctrl_c_ends_the_stack_without_an_error() {
     use std::{
         io::{BufRead, BufReader, Read},
         os::unix::process::CommandExt,
@@ -497,7 +497,7 @@ async fn ctrl_c_ends_the_stack_without_a_word_of_failure() {
 }
 
 #[tokio::test]
-async fn a_migration_of_a_folder_that_is_missing_says_so_and_makes_none() {
+async fn a_migration_of_a_missing_folder_fails_and_creates_none() {
     let folder = tempfile::tempdir().unwrap();
     let run = |path: std::path::PathBuf| {
         let done = Command::new(program()).arg("migrate").arg("--data-dir").arg(path).output().unwrap();
@@ -513,7 +513,7 @@ async fn a_migration_of_a_folder_that_is_missing_says_so_and_makes_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operator_ends_a_partners_access_and_restores_it() {
+async fn an_operator_can_end_and_restore_the_access_of_a_partner() {
     let stack = EVERYDAY.stack().await;
     let endpoint = Endpoint::open().await;
     let token = own_practice(&stack, "EndedClinic", "Prospects,Patients").await;
@@ -553,7 +553,7 @@ async fn an_operator_ends_a_partners_access_and_restores_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn secrets_and_functions_are_reached_with_the_stacks_own_access_key_only() {
+async fn secrets_and_functions_accept_only_the_access_key_of_the_stack() {
     let stack = EVERYDAY.stack().await;
     let addresses = file(&stack, "stack.json");
     let url = |name: &str| addresses[name].as_str().unwrap().to_owned();

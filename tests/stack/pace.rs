@@ -100,7 +100,7 @@ async fn send(endpoint: &Endpoint, events: u32) -> (Stack, tempfile::TempDir, Du
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_endpoint_that_accepts_five_a_second_takes_300_events_with_few_rejections() {
+async fn an_endpoint_limited_to_five_a_second_gets_300_events() {
     let endpoint = Endpoint::open(Habit::Accepts(5)).await;
     let (stack, _folder, took) = send(&endpoint, 300).await;
     let rejected = *endpoint.rejected.lock().unwrap();
@@ -112,7 +112,7 @@ async fn an_endpoint_that_accepts_five_a_second_takes_300_events_with_few_reject
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_endpoint_that_takes_about_a_second_gets_no_event_twice() {
+async fn an_endpoint_that_needs_about_a_second_gets_no_event_twice() {
     let endpoint = Endpoint::open(Habit::Slow).await;
     let (stack, _folder, took) = send(&endpoint, 500).await;
     println!("500 events in {took:.1?}");

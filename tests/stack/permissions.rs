@@ -120,7 +120,7 @@ async fn report(stack: &mut Stack) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_function_is_refused_what_it_needs_and_what_was_needed_is_told() {
+async fn functions_are_never_denied_a_call_and_used_permissions_are_listed() {
     let folder = tempfile::tempdir().unwrap();
     let mut stack = Stack::start(folder.path(), &["--every", "1"]).await;
     let endpoint = Endpoint::open().await;

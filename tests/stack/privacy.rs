@@ -76,7 +76,7 @@ fn traces_in(file: &Path) -> Vec<&'static str> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_stack_writes_what_patients_tell_into_the_practices_databases_only() {
+async fn the_stack_writes_patient_data_only_to_practice_databases() {
     let stack = EVERYDAY.stack().await;
     let token = stack.token_of_new_partner("Privacy").await;
     let endpoint = Endpoint::open().await;

@@ -112,7 +112,7 @@ async fn calls(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn new_binaries_are_swapped_in_under_load_and_nothing_is_lost_and_nobody_notices() {
+async fn new_binaries_replace_old_ones_under_load_without_loss() {
     let folder = tempfile::tempdir().unwrap();
     Stack::build().await;
     let build = Build::new();

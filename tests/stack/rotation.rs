@@ -219,7 +219,7 @@ pub(crate) fn secret_of(stack: &Stack, name: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
+async fn every_secret_can_be_rotated_under_load_without_a_failed_call() {
     let folder = tempfile::tempdir().unwrap();
     let server = std::env::var("TEST_POSTGRES_URL").ok();
     let mut arguments = vec!["--every", "1", "--environments", "2"];

@@ -102,7 +102,7 @@ fn assert_all_good(stack: &Stack, calls: &[Call]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_practice_whose_database_stalls_or_refuses_is_told_so_meanwhile_and_others_notice_nothing() {
+async fn a_stalled_database_affects_only_its_own_practice() {
     let server = std::env::var("TEST_POSTGRES_URL")
         .expect("TEST_POSTGRES_URL names a PostgreSQL server; tests/run sets it");
     let gate = DatabaseGate::open(&server, "demooffice").await;
@@ -188,7 +188,7 @@ async fn unconcerned(caller: Caller, number: usize) -> Call {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_somebody_keeps_locked_stops_the_calls_that_need_it_and_no_others() {
+async fn a_held_lock_stops_only_the_calls_that_need_it() {
     let server = std::env::var("TEST_POSTGRES_URL")
         .expect("TEST_POSTGRES_URL names a PostgreSQL server; tests/run sets it");
     let folder = tempfile::tempdir().unwrap();

@@ -110,7 +110,7 @@ async fn nobody_gets_in(stack: &Stack, gate: &mut StoreGate, fault: Fault) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_fails_is_retried_a_few_times_and_lets_nobody_in_and_no_event_is_lost() {
+async fn a_failing_store_is_retried_admits_nobody_and_loses_no_event() {
     let folder = tempfile::tempdir().unwrap();
     let mut gate = StoreGate::open(folder.path().join("data/stack.json")).await;
     let variable = format!("AWS_ENDPOINT_URL_DYNAMODB={}", gate.url());

@@ -28,7 +28,7 @@ async fn line_of(stack: &Stack, function: &str, wanted: impl Fn(&Value) -> bool)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_booking_is_followed_through_the_logs_to_the_partners_endpoint() {
+async fn a_booking_can_be_traced_through_the_logs_to_the_endpoint() {
     let stack = EVERYDAY.stack().await;
     let token = stack.token_of_new_partner("Telemetry").await;
     let endpoint = Endpoint::open().await;

@@ -93,7 +93,7 @@ fn faults_of(line: &Value) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_line_with_metrics_keeps_to_the_specification() {
+async fn every_metric_line_conforms_to_the_specification() {
     let logs = watched("info", Some("Tests")).await;
     let lines = logs.metrics();
     let mut messages: Vec<&str> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
@@ -106,7 +106,7 @@ async fn every_line_with_metrics_keeps_to_the_specification() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_rules_of_the_specification_are_looked_at() {
+async fn the_checker_enforces_the_rules_of_the_specification() {
     let lines = watched("info", Some("Tests")).await.metrics();
     let good = lines.into_iter().find(|line| line["message"] == "call").unwrap();
     let spoilt: [(&str, Spoil); 8] = [

@@ -93,7 +93,7 @@ async fn stores(folder: &Path, from: &str, to: &str) -> Result<Stores, String> {
 }
 
 #[tokio::test]
-async fn a_function_can_do_what_its_role_allows_and_nothing_else() {
+async fn a_function_can_do_only_what_its_role_allows() {
     let folder = tempfile::tempdir().unwrap();
     let stores = stores(folder.path(), "", "").await.unwrap();
     let (auth, fanout) = (Code::of(&stores, "AuthFunction"), Code::of(&stores, "WebhookFanoutFunction"));
@@ -135,7 +135,7 @@ async fn a_function_can_do_what_its_role_allows_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn every_part_of_a_transaction_is_asked_for() {
+async fn every_item_of_a_transaction_is_authorized() {
     let folder = tempfile::tempdir().unwrap();
     let stores = stores(folder.path(), "", "").await.unwrap();
     let portal = Code::of(&stores, "PortalFunction");
@@ -153,7 +153,7 @@ async fn every_part_of_a_transaction_is_asked_for() {
 }
 
 #[tokio::test]
-async fn an_action_that_is_missing_in_the_template_is_refused_here_as_well() {
+async fn an_action_missing_from_the_template_is_denied_locally_too() {
     let (from, to) = ("Action: [dynamodb:PutItem, dynamodb:DeleteItem]", "Action: dynamodb:DeleteItem");
     for (from, to, expected) in [("", "", "done"), (from, to, "AccessDeniedException")] {
         let folder = tempfile::tempdir().unwrap();
@@ -170,7 +170,7 @@ async fn an_action_that_is_missing_in_the_template_is_refused_here_as_well() {
 }
 
 #[tokio::test]
-async fn a_stack_whose_roles_lack_what_lambda_needs_does_not_start() {
+async fn a_stack_does_not_start_if_a_role_lacks_what_lambda_needs() {
     let folder = tempfile::tempdir().unwrap();
     let (from, to) =
         ("[sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes]", "sqs:ReceiveMessage");
@@ -179,7 +179,7 @@ async fn a_stack_whose_roles_lack_what_lambda_needs_does_not_start() {
 }
 
 #[tokio::test]
-async fn strangers_reach_no_store() {
+async fn unknown_callers_reach_no_store() {
     let folder = tempfile::tempdir().unwrap();
     let stores = stores(folder.path(), "", "").await.unwrap();
     let mut variables = stores.sdk_environment("AuthFunction");

@@ -21,7 +21,7 @@ async fn a_moment() {
 }
 
 #[tokio::test]
-async fn a_runtime_gets_the_event_with_its_headers_and_the_caller_the_response() {
+async fn a_runtime_gets_the_event_and_the_caller_gets_the_response() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let now = || jiff::Timestamp::now().as_millisecond();
     let before = now();
@@ -58,7 +58,7 @@ async fn a_runtime_gets_the_event_with_its_headers_and_the_caller_the_response()
 }
 
 #[tokio::test]
-async fn an_error_of_the_function_is_the_callers_outcome_and_the_environment_stays() {
+async fn a_function_error_reaches_the_caller_and_keeps_the_environment() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let invocation = bench.invoke("{}");
     let process = bench.process().await;
@@ -75,7 +75,7 @@ async fn an_error_of_the_function_is_the_callers_outcome_and_the_environment_sta
 }
 
 #[tokio::test]
-async fn the_next_invocation_waits_until_every_extension_is_done_but_the_reply_does_not() {
+async fn the_next_invocation_waits_for_extensions_but_the_reply_does_not() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let first = bench.invoke("1");
     let process = bench.process().await;
@@ -117,7 +117,7 @@ async fn the_next_invocation_waits_until_every_extension_is_done_but_the_reply_d
 }
 
 #[tokio::test]
-async fn an_environment_whose_extension_goes_on_for_long_takes_up_nobodys_concurrency() {
+async fn a_slow_extension_uses_no_concurrency() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let first = bench.invoke("1");
     let process = bench.process().await;
@@ -135,7 +135,7 @@ async fn an_environment_whose_extension_goes_on_for_long_takes_up_nobodys_concur
 }
 
 #[tokio::test]
-async fn an_extension_is_refused_what_lambda_refuses_internal_extensions() {
+async fn an_extension_has_the_limits_of_an_internal_extension() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let _invocation = bench.invoke("{}");
     let process = bench.process().await;
@@ -153,7 +153,7 @@ async fn an_extension_is_refused_what_lambda_refuses_internal_extensions() {
 }
 
 #[tokio::test]
-async fn a_function_that_overruns_is_killed_at_its_timeout_and_replaced() {
+async fn a_function_is_killed_at_its_timeout_and_replaced() {
     let bench = Bench::new(Duration::from_secs(1), 1, IDLE).await;
     let invocation = bench.invoke("{}");
     let process = bench.process().await;
@@ -171,7 +171,7 @@ async fn a_function_that_overruns_is_killed_at_its_timeout_and_replaced() {
 }
 
 #[tokio::test]
-async fn a_killed_process_fails_its_invocation_and_only_that() {
+async fn a_killed_process_fails_only_its_own_invocation() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let hit = bench.invoke("1");
     let process = bench.process().await;
@@ -210,7 +210,7 @@ fn process_in_next(process: &crate::probe::Process) -> tokio::task::JoinHandle<(
 }
 
 #[tokio::test]
-async fn an_init_error_is_the_waiting_callers_outcome() {
+async fn an_init_error_reaches_the_waiting_caller() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let invocation = bench.invoke("{}");
     let process = bench.process().await;
@@ -223,7 +223,7 @@ async fn an_init_error_is_the_waiting_callers_outcome() {
 }
 
 #[tokio::test]
-async fn load_starts_environments_up_to_the_limit_and_idle_ones_go_but_the_last() {
+async fn environments_scale_with_load_and_the_last_idle_one_stays() {
     let bench = Bench::new(LONG, 2, Duration::from_millis(300)).await;
     let invocations = [bench.invoke("1"), bench.invoke("2"), bench.invoke("3")];
     let (one, two) = (bench.process().await, bench.process().await);
@@ -247,7 +247,7 @@ async fn load_starts_environments_up_to_the_limit_and_idle_ones_go_but_the_last(
 }
 
 #[tokio::test]
-async fn stopping_ends_every_process_and_refuses_more() {
+async fn stopping_ends_every_process_and_rejects_new_invocations() {
     let bench = Bench::new(LONG, 2, IDLE).await;
     let unanswered = bench.invoke("1");
     let process = bench.process().await;
@@ -259,7 +259,7 @@ async fn stopping_ends_every_process_and_refuses_more() {
 }
 
 #[tokio::test]
-async fn an_unknown_environment_a_wrong_call_and_a_huge_response_are_refused() {
+async fn unknown_environments_wrong_calls_and_huge_responses_are_rejected() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let invocation = bench.invoke("{}");
     let mut process = bench.process().await;
@@ -274,7 +274,7 @@ async fn an_unknown_environment_a_wrong_call_and_a_huge_response_are_refused() {
 }
 
 #[tokio::test]
-async fn output_goes_to_the_functions_log() {
+async fn output_is_written_to_the_function_log() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let _invocation = bench.invoke("{}");
     let process = bench.process().await;
@@ -284,7 +284,7 @@ async fn output_goes_to_the_functions_log() {
 }
 
 #[tokio::test]
-async fn a_new_version_takes_over_once_it_is_up_and_the_old_one_finishes_what_it_has_begun() {
+async fn a_new_version_takes_over_while_the_old_one_finishes_its_calls() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let begun = bench.invoke("1");
     let old = bench.process().await;
@@ -306,7 +306,7 @@ async fn a_new_version_takes_over_once_it_is_up_and_the_old_one_finishes_what_it
 }
 
 #[tokio::test]
-async fn environments_of_a_new_version_come_up_one_after_the_other() {
+async fn environments_of_a_new_version_start_one_by_one() {
     let bench = Bench::new(LONG, 2, IDLE).await;
     let _begun = [bench.invoke("1"), bench.invoke("2")];
     for _ in 0..2 {
@@ -325,7 +325,7 @@ async fn environments_of_a_new_version_come_up_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn a_version_that_does_not_come_up_replaces_nothing() {
+async fn a_version_that_fails_to_start_replaces_nothing() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let _first = bench.invoke("1");
     let old = bench.process().await;
@@ -344,7 +344,7 @@ async fn a_version_that_does_not_come_up_replaces_nothing() {
 }
 
 #[tokio::test]
-async fn a_new_version_starts_when_every_invocation_has_an_environment() {
+async fn a_new_version_starts_once_no_invocation_waits() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let begun = bench.invoke("1");
     let old = bench.process().await;
@@ -370,7 +370,7 @@ async fn a_new_version_starts_when_every_invocation_has_an_environment() {
 }
 
 #[tokio::test]
-async fn invocations_that_find_every_environment_busy_wait_until_as_many_wait_as_may() {
+async fn invocations_queue_for_a_busy_environment_up_to_a_limit() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let busy = bench.invoke("busy");
     let process = bench.process().await;
@@ -389,7 +389,7 @@ async fn invocations_that_find_every_environment_busy_wait_until_as_many_wait_as
 }
 
 #[tokio::test]
-async fn a_caller_that_has_gone_away_leaves_its_place_in_the_queue() {
+async fn a_disconnected_caller_leaves_the_queue() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let _busy = bench.invoke("busy");
     let process = bench.process().await;

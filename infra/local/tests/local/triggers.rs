@@ -55,7 +55,7 @@ fn answers(process: Process, words: &Words) -> JoinHandle<()> {
 }
 
 #[tokio::test]
-async fn a_schedule_runs_at_the_start_and_at_every_interval_but_never_twice_at_once() {
+async fn a_schedule_runs_at_start_and_every_interval_without_overlap() {
     const MISSED: usize = 8;
     let bench = Bench::new(TIMEOUT, 2, TIMEOUT).await;
     let (sqs, _) = queues(bench.folder.path()).await;
@@ -92,7 +92,7 @@ async fn a_schedule_runs_at_the_start_and_at_every_interval_but_never_twice_at_o
 }
 
 #[tokio::test]
-async fn a_batch_that_is_not_full_waits_for_more_and_a_failed_one_comes_back_whole() {
+async fn a_partial_batch_waits_and_a_failed_batch_is_redelivered_whole() {
     let bench = Bench::new(TIMEOUT, 4, TIMEOUT).await;
     let (sqs, endpoint) = queues(bench.folder.path()).await;
     let mut function = with_queue(Duration::from_hours(1));
@@ -123,7 +123,7 @@ async fn a_batch_that_is_not_full_waits_for_more_and_a_failed_one_comes_back_who
 }
 
 #[tokio::test]
-async fn a_batch_that_never_fills_goes_out_when_its_window_is_over() {
+async fn a_partial_batch_is_sent_when_its_window_ends() {
     let bench = Bench::new(TIMEOUT, 4, TIMEOUT).await;
     let (sqs, _) = queues(bench.folder.path()).await;
     let function = with_queue(Duration::from_millis(100));
@@ -163,7 +163,7 @@ async fn in_flight(endpoint: &str, count: usize) {
 }
 
 #[tokio::test]
-async fn no_more_batches_are_in_work_at_once_than_the_trigger_allows() {
+async fn concurrent_batches_stay_within_the_limit_of_the_trigger() {
     let bench = Bench::new(TIMEOUT, 4, TIMEOUT).await;
     let (sqs, _) = queues(bench.folder.path()).await;
     let mut function = with_queue(Duration::ZERO);
