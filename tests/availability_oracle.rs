@@ -42,7 +42,7 @@ struct OracleCase {
     duration: i64,
 }
 
-fn worlds() -> impl Strategy<Value = OracleCase> {
+fn oracle_cases() -> impl Strategy<Value = OracleCase> {
     let minute = 0..(2 * AROUND + 1) * 1440;
     let near = (AROUND - 2) * 1440..(AROUND + 3) * 1440;
     let bound = || prop_oneof![3 => Just(None), 1 => (-2..3_i64).prop_map(Some)];
@@ -353,7 +353,7 @@ fn agree(zone: &str, change: Date, skips: bool) {
     let config = Config { cases: 64, failure_persistence: None, ..Config::default() };
     let seen = std::cell::RefCell::new(Seen::default());
     let mut runner = proptest::test_runner::TestRunner::new(config);
-    let result = runner.run(&worlds(), |world| compare(&world, &zone, change, &mut seen.borrow_mut()));
+    let result = runner.run(&oracle_cases(), |world| compare(&world, &zone, change, &mut seen.borrow_mut()));
     if let Err(error) = result {
         panic!("{error}");
     }

@@ -181,7 +181,7 @@ async fn call_everything(office: &Office, description: &Description) -> usize {
 }
 
 /// The writes whose order matters.
-async fn live_through_a_visit(office: &Office, description: &Description) {
+async fn write_a_visit_lifecycle(office: &Office, description: &Description) {
     let of = |name: &str| description.0.pointer(&format!("/components/schemas/{name}")).unwrap();
     let create = description.value(of("CreateProspect"), "").to_string();
     let created = send(office, "POST", "/v1/DemoOffice/prospects", Some(&create)).await;
@@ -231,7 +231,7 @@ async fn patient_data_stays_in_the_practice_database(office: Office) {
         let signup = json!({ "hookUrl": hook.url, "scopes": ["Patients", "Encounters"] });
         office.post("/v1/webhooks/signup", &signup).await.expect(201);
         office.sql(&format!("update tags set name = '{CANARY}' where tag_id = 1")).await;
-        live_through_a_visit(&office, &description).await;
+        write_a_visit_lifecycle(&office, &description).await;
         let queued = deliver_events(&office, &hook).await;
         let written = call_everything(&office, &description).await;
         assert!(written >= 10, "only {written} writes went through");

@@ -98,7 +98,7 @@ impl Office {
     }
 
     /// Whether the key of this name gets a token.
-    async fn lets_in(&self, api_key: &str) -> bool {
+    async fn admits(&self, api_key: &str) -> bool {
         let body = json!({ "apiKey": api_key }).to_string();
         let headers = [("content-type", "application/json")];
         self.call("POST", "/v1/DemoOffice/auth/token", &headers, Some(&body)).await.status.is_success()

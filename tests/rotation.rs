@@ -27,7 +27,7 @@ use shared::{
 
 use crate::{
     office::{ADMIN_SECRET, EDGE_SECRET, Engine, Office, request_from, run_sql, timeouts},
-    viewer_address::{EDGE, by_the_edge, seen},
+    viewer_address::{EDGE, seen, through_the_edge},
 };
 
 const K1: &str = r#""k1":"0123456789abcdef0123456789abcdef""#;
@@ -145,7 +145,7 @@ impl Rotating {
 const VIEWER: &str = "2001:db8:1::7";
 
 async fn address_by(app: &App, secret: &str) -> String {
-    seen(app, request_from(EDGE, "GET", "/v1/where", &by_the_edge(VIEWER, secret), None)).await.0
+    seen(app, request_from(EDGE, "GET", "/v1/where", &through_the_edge(VIEWER, secret), None)).await.0
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -305,7 +305,7 @@ async fn a_new_edge_secret_is_valid_at_once_and_the_old_one_until_removed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn invented_edge_secrets_cost_one_fetch_per_ten_seconds() {
     let it = Rotating::open(Engine::Sqlite).await;
-    let [viewer, secret] = by_the_edge(VIEWER, "made up");
+    let [viewer, secret] = through_the_edge(VIEWER, "made up");
     for headers in [vec![], vec![viewer], vec![secret], vec![secret, (viewer.0, "no address")]] {
         let request = request_from(EDGE, "GET", "/v1/where", &headers, None);
         assert_eq!(seen(&it.app, request).await.0, EDGE);

@@ -51,7 +51,7 @@ fn databases_at(parts: &mut Parts, dsn: &str, timeouts: Timeouts) {
 }
 
 /// The app of a process that gives up another's lock after a moment, and nothing else.
-fn impatient_for_locks(office: &Office) -> App {
+fn with_short_lock_timeout(office: &Office) -> App {
     let lock = Duration::from_millis(200);
     let server = ServerTimeouts { lock, ..timeouts::DATABASE.server.unwrap() };
     let limits = Timeouts { file_lock: lock, server: Some(server), ..timeouts::DATABASE };
@@ -149,7 +149,7 @@ async fn calls_return_503_with_retry_after_while_their_database_is_down() {
 async fn a_call_blocked_by_a_lock_returns_503_and_recovers_soon_after(office: Office) {
     let token = office.token("all").await;
     let mut office = office;
-    office.answer_with(impatient_for_locks(&office));
+    office.answer_with(with_short_lock_timeout(&office));
     let body = json!({ "FirstName": "Ann", "LastName": "Lee", "EMail": "ann@example.com" });
     let path = "/v1/DemoOffice/prospects";
     let mut lock = office.db.begin().await.unwrap();
@@ -177,7 +177,7 @@ on_both_databases!(a_call_blocked_by_a_lock_returns_503_and_recovers_soon_after)
 async fn a_locked_row_blocks_only_its_own_changes() {
     let mut office = Office::open(Engine::Postgres).await;
     let token = office.token("all").await;
-    office.answer_with(impatient_for_locks(&office));
+    office.answer_with(with_short_lock_timeout(&office));
     let mut lock = office.db.begin().await.unwrap();
     if let Conn::Postgres(connection) = &mut lock.conn {
         let row = "select 1 from patients where patient_id = 1001 for update";

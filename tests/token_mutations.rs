@@ -142,7 +142,7 @@ impl Good {
     }
 
     /// `None` when nothing was changed after all.
-    fn spoilt(&self, mutation: &Mutation) -> Option<Vec<u8>> {
+    fn altered(&self, mutation: &Mutation) -> Option<Vec<u8>> {
         let mut bytes = self.token.clone().into_bytes();
         let with_claims = |claims: &Map<String, Value>| signed(&self.header, claims, TOKEN_KEY).into_bytes();
         match mutation {
@@ -240,17 +240,17 @@ fn ten_thousand_altered_tokens_all_return_401() {
         proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
     );
     let result = runner.run(&mutations(), |mutation| {
-        let Some(spoilt) = good.spoilt(&mutation) else { return Err(TestCaseError::reject("unchanged")) };
-        if let Ok(text) = std::str::from_utf8(&spoilt) {
+        let Some(altered) = good.altered(&mutation) else { return Err(TestCaseError::reject("unchanged")) };
+        if let Ok(text) = std::str::from_utf8(&altered) {
             let claims = ring.verify(text.trim(), office.app.clock.now());
             // What is well signed and yet false is told by the key's own record.
             prop_assert!(claims.is_none() || matches!(mutation, Mutation::Claim(..)));
         }
         // What no HTTP header can hold ends before the edge.
-        if let Ok(value) = bearer(&spoilt) {
+        if let Ok(value) = bearer(&altered) {
             let reply = call("/v1/DemoOffice/prospects", value);
             if reply.status.as_u16() == 431 {
-                prop_assert!(spoilt.len() > 7_000, "{} bytes are not too large", spoilt.len());
+                prop_assert!(altered.len() > 7_000, "{} bytes are not too large", altered.len());
             } else {
                 prop_assert_eq!(reply.status.as_u16(), 401);
                 prop_assert_eq!(&reply.body["code"], "UNAUTHENTICATED");

@@ -22,7 +22,7 @@ pub(crate) const EDGE: &str = "198.51.100.7";
 const VIEWER: &str = "203.0.113.9";
 
 /// The headers of a call that came by the distribution.
-pub(crate) fn by_the_edge<'a>(viewer: &'a str, secret: &'a str) -> [(&'static str, &'a str); 2] {
+pub(crate) fn through_the_edge<'a>(viewer: &'a str, secret: &'a str) -> [(&'static str, &'a str); 2] {
     [("x-officepro-viewer-address", viewer), ("x-officepro-edge-secret", secret)]
 }
 
@@ -48,7 +48,7 @@ async fn a_call_through_the_distribution_has_the_address_of_the_viewer() {
     let office = Office::open(Engine::Sqlite).await;
     for viewer in [VIEWER, "2001:db8:1::7", "::1"] {
         for secret in [EDGE_SECRET, OLD_EDGE_SECRET] {
-            assert_eq!(address_with(&office, &by_the_edge(viewer, secret)).await, viewer);
+            assert_eq!(address_with(&office, &through_the_edge(viewer, secret)).await, viewer);
         }
     }
     assert_eq!(address_with(&office, &[]).await, EDGE);
@@ -61,9 +61,9 @@ async fn forwarded_addresses_without_the_edge_secret_are_ignored() {
     let doubled = format!("{EDGE_SECRET},{EDGE_SECRET}");
     for secret in ["", " ", almost, &format!("{EDGE_SECRET}x"), &EDGE_SECRET.to_uppercase(), &doubled, "null"]
     {
-        assert_eq!(address_with(&office, &by_the_edge(VIEWER, secret)).await, EDGE, "{secret:?}");
+        assert_eq!(address_with(&office, &through_the_edge(VIEWER, secret)).await, EDGE, "{secret:?}");
     }
-    let [viewer, secret] = by_the_edge(VIEWER, EDGE_SECRET);
+    let [viewer, secret] = through_the_edge(VIEWER, EDGE_SECRET);
     assert_eq!(address_with(&office, &[viewer]).await, EDGE);
     assert_eq!(address_with(&office, &[secret]).await, EDGE);
     for forwarded in ["x-forwarded-for", "x-real-ip", "forwarded", "cloudfront-viewer-address"] {
@@ -88,16 +88,16 @@ async fn a_header_that_is_not_a_single_address_is_ignored() {
         "203.0.113",
         "ä",
     ] {
-        assert_eq!(address_with(&office, &by_the_edge(viewer, EDGE_SECRET)).await, EDGE, "{viewer:?}");
+        assert_eq!(address_with(&office, &through_the_edge(viewer, EDGE_SECRET)).await, EDGE, "{viewer:?}");
     }
 }
 
 #[tokio::test]
 async fn a_duplicate_header_is_ignored() {
     let office = Office::open(Engine::Sqlite).await;
-    for (name, value) in by_the_edge(VIEWER, EDGE_SECRET) {
+    for (name, value) in through_the_edge(VIEWER, EDGE_SECRET) {
         for first in [value, "203.0.113.66"] {
-            let headers = by_the_edge(VIEWER, EDGE_SECRET);
+            let headers = through_the_edge(VIEWER, EDGE_SECRET);
             let mut request = request_from(EDGE, "GET", "/v1/where", &headers, None);
             request.headers_mut().insert(name, HeaderValue::from_str(first).unwrap());
             request.headers_mut().append(name, HeaderValue::from_str(value).unwrap());
@@ -110,7 +110,7 @@ async fn a_duplicate_header_is_ignored() {
 async fn handlers_never_see_the_headers_of_the_distribution() {
     let office = Office::open(Engine::Sqlite).await;
     for secret in [EDGE_SECRET, "wrong"] {
-        let mut headers = by_the_edge(VIEWER, secret).to_vec();
+        let mut headers = through_the_edge(VIEWER, secret).to_vec();
         headers.push(("accept", "*/*"));
         let request = request_from(EDGE, "GET", "/v1/where", &headers, None);
         assert_eq!(seen(&office.app, request).await.1, ["accept"]);
@@ -123,7 +123,7 @@ async fn a_function_without_an_edge_secret_trusts_no_header() {
     let config = Config { edge_secret: None, ..office.app.config.clone() };
     let app = App::new(Parts { config, clock: office.app.clock.clone(), ..Parts::from_env() });
     for secret in [EDGE_SECRET, ""] {
-        let request = request_from(EDGE, "GET", "/v1/where", &by_the_edge(VIEWER, secret), None);
+        let request = request_from(EDGE, "GET", "/v1/where", &through_the_edge(VIEWER, secret), None);
         assert_eq!(seen(&app, request).await.0, EDGE);
     }
 }
@@ -146,14 +146,14 @@ async fn the_networks_of_a_key_are_checked_against_the_viewer() {
         (EDGE, EDGE_SECRET, 401),
         (VIEWER, "forged", 401),
     ] {
-        let mut headers = by_the_edge(viewer, secret).to_vec();
+        let mut headers = through_the_edge(viewer, secret).to_vec();
         headers.push(("authorization", &bearer));
         let reply = office.call("GET", "/v1/me", &headers, None).await;
         assert_eq!(reply.status, status, "{viewer} {secret}");
     }
     let body = json!({ "apiKey": office.api_key("all") }).to_string();
     for (viewer, status) in [(VIEWER, 200), ("203.0.114.9", 401)] {
-        let mut headers = by_the_edge(viewer, EDGE_SECRET).to_vec();
+        let mut headers = through_the_edge(viewer, EDGE_SECRET).to_vec();
         headers.push(("content-type", "application/json"));
         let reply = office.call("POST", "/v1/DemoOffice/auth/token", &headers, Some(&body)).await;
         assert_eq!(reply.status, status, "{viewer}");
@@ -176,7 +176,7 @@ const TRIES: [Try; 5] = [
 ];
 
 async fn attempt(office: &Office, (path, body, header): Try, viewer: &str, secret: &str) -> Reply {
-    let mut headers = by_the_edge(viewer, secret).to_vec();
+    let mut headers = through_the_edge(viewer, secret).to_vec();
     headers.extend([header, ("content-type", "application/json")]);
     office.call_from(EDGE, "POST", path, &headers, Some(body)).await
 }
@@ -215,7 +215,7 @@ async fn activity_and_audit_name_the_viewer_and_never_the_secret() {
     let logs = Logs::default();
     let _subscribed = logs.filtered("debug", Some("Tests")).set_default();
     let office = Office::open(Engine::Sqlite).await;
-    let mut headers = by_the_edge(VIEWER, EDGE_SECRET).to_vec();
+    let mut headers = through_the_edge(VIEWER, EDGE_SECRET).to_vec();
     headers.extend([("x-admin-secret", ADMIN_SECRET), ("x-request-id", "viewer-0001")]);
     office.call("GET", "/v1/admin/partners", &headers, None).await.expect(200);
     let unknown = office.call("GET", "/v1/admin/partners?no=1", &headers, None).await;

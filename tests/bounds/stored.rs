@@ -23,7 +23,7 @@ fn wide(length: usize) -> String {
 }
 
 /// Sets each text column of one row to a million characters.
-async fn overfill(office: &Office, table: &str, columns: &str, row: &str) {
+async fn fill_row_with_long_texts(office: &Office, table: &str, columns: &str, row: &str) {
     // PostgreSQL's index of tag names rejects longer ones.
     let length = if table == "tags" { 100_000 } else { 1_000_000 };
     let huge = format!("'{}'", "e".repeat(length));
@@ -81,8 +81,8 @@ async fn fill_people(office: &Office) {
         .await;
     let picture = format!("data:image/png;base64,{}", "A".repeat(349_000));
     office.sql(&format!("update patients set pt_img = '{picture}' where patient_id between 2 and 20")).await;
-    overfill(office, "patients", PATIENT_TEXTS, "patient_id = 1").await;
-    overfill(office, "tags", "name colour", "tag_id = 100001").await;
+    fill_row_with_long_texts(office, "patients", PATIENT_TEXTS, "patient_id = 1").await;
+    fill_row_with_long_texts(office, "tags", "name colour", "tag_id = 100001").await;
 }
 
 async fn fill_schedule(office: &Office) {
@@ -105,7 +105,7 @@ async fn fill_schedule(office: &Office) {
             .replace("active) with", "active)\n with"),
         )
         .await;
-    overfill(office, "providers", "name title specialty", "provider_id = 1").await;
+    fill_row_with_long_texts(office, "providers", "name title specialty", "provider_id = 1").await;
     let midnight = "2026-03-10T04:00:00Z".parse::<jiff::Timestamp>().unwrap().as_second();
     office.sql("delete from visits").await;
     for day in 0..7 {
@@ -165,9 +165,9 @@ async fn fill_tickets(office: &Office) {
             numbers(660),
         ))
         .await;
-    overfill(office, "tickets", "subject description assignee", "ticket_id = 110000").await;
+    fill_row_with_long_texts(office, "tickets", "subject description assignee", "ticket_id = 110000").await;
     let newest = "comment_id = (select max(comment_id) from ticket_comments)";
-    overfill(office, "ticket_comments", "comment author", newest).await;
+    fill_row_with_long_texts(office, "ticket_comments", "comment author", newest).await;
 }
 
 async fn fill_catalog(office: &Office) {
@@ -186,8 +186,14 @@ async fn fill_catalog(office: &Office) {
         ),
     )
     .await;
-    overfill(office, "products", "product category description upc", "vendor_code = 'A100001'").await;
-    overfill(office, "kb_articles", "title article category type tags", "kb_id = 11").await;
+    fill_row_with_long_texts(
+        office,
+        "products",
+        "product category description upc",
+        "vendor_code = 'A100001'",
+    )
+    .await;
+    fill_row_with_long_texts(office, "kb_articles", "title article category type tags", "kb_id = 11").await;
 }
 
 /// Returns the path with the ids of the worst records.

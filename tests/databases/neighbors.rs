@@ -14,7 +14,7 @@ use shared::{
 };
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
-use super::{count, in_words, migrated, opened, practice, session};
+use super::{count, migrated, opened, practice, session, with_causes};
 use crate::office::{Engine, Office, new_database, pooled, run_sql, timeouts};
 
 /// Tables of an EMR with the same names but other columns, and one of no relevance.
@@ -210,7 +210,7 @@ async fn a_role_without_create_uses_the_schema_prepared_for_it() {
     db.close().await;
     admin.execute("drop schema partner_api cascade").await.unwrap();
     let error = migrated("Neighbors", &ours).await.unwrap_err();
-    assert!(in_words(&error).contains("permission denied for database"), "{}", in_words(&error));
+    assert!(with_causes(&error).contains("permission denied for database"), "{}", with_causes(&error));
 }
 
 #[tokio::test]
@@ -234,7 +234,7 @@ async fn practice_and_catalog_reject_the_databases_of_each_other() {
             tenant::check::practice(&practice("Neighbors"), dsn).await.map(|_| ()),
         ] {
             let error = refused.unwrap_err();
-            assert!(in_words(&error).contains(reason), "{}", in_words(&error));
+            assert!(with_causes(&error).contains(reason), "{}", with_causes(&error));
         }
         let made = "select count(*) from pg_namespace where nspname = 'partner_api'";
         assert_eq!(count(&mut session(dsn).await, made).await, 0);

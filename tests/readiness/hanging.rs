@@ -48,7 +48,7 @@ async fn silent_server() -> String {
     address
 }
 
-fn patient_queue(endpoint: &str) -> Queue {
+fn queue_without_timeout(endpoint: &str) -> Queue {
     let client = aws_sdk_sqs::Client::from_conf(patient!(aws_sdk_sqs::Config::builder(), endpoint));
     let url = |name| format!("{endpoint}/000000000000/{name}");
     Queue::with_client(client, url("EventsQueue"), url("SlowEventsQueue"), url("EventsDeadLetterQueue"))
@@ -60,7 +60,7 @@ async fn a_hanging_queue_times_out_and_delays_no_other_check() {
     arrange(&office).await;
     let endpoint = silent_server().await;
     let app = office.another_app(|parts| {
-        parts.queue = patient_queue(&endpoint);
+        parts.queue = queue_without_timeout(&endpoint);
         parts.config.timeouts.readiness_check = Duration::from_millis(500);
     });
     office.answer_with(app);

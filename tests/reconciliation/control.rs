@@ -63,22 +63,22 @@ async fn a_key_revoked_after_the_backup_stays_revoked() {
         let backup = back_up(&office).await;
         admin(&office, "POST", &format!("/v1/admin/keys/{by_portal}/revoke"), &json!({})).await;
         access::revoke_key(&office.app.control, &by_operator, office.app.clock.now()).await.unwrap();
-        assert!(!office.lets_in(&first).await && !office.lets_in(&second).await);
+        assert!(!office.admits(&first).await && !office.admits(&second).await);
 
         let report = restored(&office, &backup, loss, false).await;
         let rows = expect(&report, "control/keys", Verdict::Open);
         let named = |id: &String| rows.iter().any(|row| row.contains(id));
         assert!(rows.len() == 2 && named(&by_portal) && named(&by_operator), "{rows:?}");
         assert!(
-            office.lets_in(&first).await && office.lets_in(&second).await,
+            office.admits(&first).await && office.admits(&second).await,
             "restored, they live, and a dry run changes nothing"
         );
         let report = office.reconcile(None, Some(backup.1), true).await;
         expect(&report, "control/keys", Verdict::Mended);
         assert_eq!(report.failures().count(), 0, "{}", report.markdown());
         office.a_minute_later();
-        assert!(!office.lets_in(&first).await && !office.lets_in(&second).await);
-        assert!(office.lets_in(&untouched).await);
+        assert!(!office.admits(&first).await && !office.admits(&second).await);
+        assert!(office.admits(&untouched).await);
         // The records of both acts are back, and once more there is nothing to do.
         let report = office.reconcile(None, Some(backup.1), true).await;
         expect(&report, "control/audit", Verdict::Good);
@@ -105,7 +105,7 @@ async fn a_secret_replaced_after_the_backup_ends_its_key() {
         let rows = expect(&report, "control/keys", Verdict::Mended);
         assert!(rows[0].contains("the partner needs a new key"), "{rows:?}");
         office.a_minute_later();
-        assert!(!office.lets_in(&old).await);
+        assert!(!office.admits(&old).await);
     }
 }
 
@@ -134,7 +134,7 @@ async fn a_partner_suspended_after_the_backup_is_suspended_again() {
             let rows = expect(&report, "control/partners", verdict);
             assert_eq!(rows.len(), if suspended { 2 } else { 0 }, "{rows:?}");
             office.a_minute_later();
-            assert_eq!(office.lets_in(&key).await, !suspended);
+            assert_eq!(office.admits(&key).await, !suspended);
         }
     }
 }
@@ -153,7 +153,7 @@ async fn keys_created_or_changed_after_the_backup_are_named() {
         let rows = expect(&report, "control/key-terms", Verdict::ByHand);
         assert!(rows.iter().any(|it| it.contains(&made) && it.contains("is lost")), "{rows:?}");
         assert!(rows.iter().any(|it| it.contains(&changed) && it.contains("allowedCidrs")), "{rows:?}");
-        assert!(!office.lets_in(&api_key).await);
+        assert!(!office.admits(&api_key).await);
         let failed: Vec<&str> = report.failures().map(|it| it.id.as_str()).collect();
         assert_eq!(failed, ["control/key-terms"], "terms may have been narrowed");
         // An administrator decides.

@@ -65,7 +65,7 @@ async fn missing_items_are_copied_back_and_ended_items_stay_ended() {
     // All is lost.
     office.restore_control(&[], Loss::Everything).await;
     office.a_minute_later();
-    assert!(!office.lets_in(&lives).await);
+    assert!(!office.admits(&lives).await);
     let copy = table_of(&office, &backup).await;
     let period = (at, office.app.clock.now());
     let counted = restore_control(&office.app.control, &copy, period, (false, false)).await.unwrap();
@@ -75,8 +75,8 @@ async fn missing_items_are_copied_back_and_ended_items_stay_ended() {
     assert_eq!(counted.counts["subscriptions"], Counts { missing: 1, deleted: 1, ..Counts::default() });
     let copied = restore_control(&office.app.control, &copy, period, (false, true)).await.unwrap();
     assert_eq!(copied.counts, counted.counts);
-    assert!(office.lets_in(&lives).await);
-    assert!(!office.lets_in(&revoked).await, "not even for a moment");
+    assert!(office.admits(&lives).await);
+    assert!(!office.admits(&revoked).await, "not even for a moment");
     let partner = shared::domain::ids::PartnerId("prt_other".into());
     assert_eq!(office.app.control.partner(&partner).await.unwrap().unwrap().status, PartnerStatus::Suspended);
     assert!(office.app.control.subscriptions_of(office.db.practicepass()).await.unwrap().is_empty());

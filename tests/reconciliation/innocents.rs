@@ -49,11 +49,11 @@ async fn a_later_rotation_with_an_overlap_does_not_revive_a_replaced_secret() {
             let renewed = admin(&office, "POST", &rotate, &json!({ "overlap": overlap })).await;
             let renewed = renewed["data"]["apiKey"].as_str().unwrap().to_owned();
             office.a_minute_later();
-            assert_eq!(office.lets_in(&leaked).await, ends);
+            assert_eq!(office.admits(&leaked).await, ends);
             office.reconcile(None, Some(backup.1), true).await;
             office.a_minute_later();
-            assert!(!office.lets_in(&leaked).await, "{overlap} {loss:?}");
-            assert_eq!(office.lets_in(&renewed).await, !ends, "{overlap} {loss:?}");
+            assert!(!office.admits(&leaked).await, "{overlap} {loss:?}");
+            assert_eq!(office.admits(&renewed).await, !ends, "{overlap} {loss:?}");
         }
     }
 }

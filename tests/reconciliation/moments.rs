@@ -33,14 +33,14 @@ async fn a_moment_later_than_the_copy_hides_nothing() {
     let refused = moment_of(&office.app.control, &copy, Some(too_late), now).await.unwrap_err().to_string();
     assert!(refused.contains("earlier moment") && refused.contains("keys.revoke"), "{refused}");
     office.restore_control(&backup, Loss::Everything).await;
-    assert!(office.lets_in(&key).await);
+    assert!(office.admits(&key).await);
     for (apply, verdict) in [(true, Verdict::Mended), (false, Verdict::Good)] {
         let report = office.reconcile(None, Some(too_late), apply).await;
         let rows = expect(&report, "control/moment", Verdict::ByHand);
         assert!(rows[0].contains("an audit record from then is lost"), "{rows:?}");
         expect(&report, "control/keys", verdict);
         office.a_minute_later();
-        assert!(!office.lets_in(&key).await);
+        assert!(!office.admits(&key).await);
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn examples() -> Vec<Example> {
 }
 
 /// Whether the server makes the value up anew each time; its kind is all that can be compared.
-fn is_made_up(operation: &str, name: &str, value: &Value) -> bool {
+fn is_generated(operation: &str, name: &str, value: &Value) -> bool {
     let random =
         ["accessToken", "apiKey", "claimUrl", "durationMs", "keyId", "nextAttemptAt", "prefix", "secret"];
     let here = [
@@ -70,7 +70,7 @@ pub(super) fn differences(operation: &str, name: &str, example: &Value, answer: 
             pairs.flat_map(|(wanted, found)| differences(operation, name, wanted, found)).collect()
         }
         (wanted, found) if wanted == found => Vec::new(),
-        (wanted, found) if is_made_up(operation, name, found) && same_kind(wanted, found) => Vec::new(),
+        (wanted, found) if is_generated(operation, name, found) && same_kind(wanted, found) => Vec::new(),
         (wanted, found) => vec![format!("{name}: {found}, not {wanted}")],
     }
 }
@@ -91,7 +91,7 @@ pub(super) fn renewed(operation: &str, name: &str, example: &Value, answer: &Val
             .enumerate()
             .map(|(at, found)| renewed(operation, name, &example[at], found))
             .collect(),
-        (example, found) if is_made_up(operation, name, found) && same_kind(example, found) => {
+        (example, found) if is_generated(operation, name, found) && same_kind(example, found) => {
             example.clone()
         }
         (_, found) => found.clone(),

@@ -358,7 +358,7 @@ async fn a_replay_resends_the_events_of_a_period_to_all_subscriptions() {
         let patient = json!({ "FirstName": name, "LastName": "Eventful", "EMail": email });
         stack.expect(&token, "POST", "/v1/EventfulClinic/prospects", Some(&patient), 201).await;
     }
-    endpoint.hears(3, |_| true).await;
+    endpoint.receives(3, |_| true).await;
     let time = ["--from", "2026-01-01T00:00:00Z", "--to", "2099-01-01T00:00:00Z"];
     // The outcome of the last delivery may be recorded a moment after its arrival.
     until("a replay of all three", async || {
@@ -407,7 +407,7 @@ async fn a_practice_without_keys_can_be_removed_and_its_database_stays() {
     stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&body), 201).await;
     let patient = json!({ "FirstName": "Ann", "LastName": "Leaving", "EMail": "ann@example.com" });
     stack.expect(&token, "POST", "/v1/LeavingClinic/prospects", Some(&patient), 201).await;
-    endpoint.hears(1, |_| true).await;
+    endpoint.receives(1, |_| true).await;
     let remove = ["remove-practice", "LeavingClinic"];
     let said = stack.operate(&remove).await.expect_failure();
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
@@ -449,7 +449,7 @@ async fn a_practice_without_keys_can_be_removed_and_its_database_stays() {
     let token = own_practice(&stack, "LeavingClinic", "Prospects,Patients").await;
     stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&body), 201).await;
     stack.expect(&token, "POST", "/v1/LeavingClinic/prospects", Some(&patient), 201).await;
-    let arrivals = endpoint.hears(2, |_| true).await;
+    let arrivals = endpoint.receives(2, |_| true).await;
     let id = arrivals.last().unwrap().header("x-officepro-event-id").to_owned();
     assert!(id.starts_with("LeavingClinic-1."), "{id}");
 }

@@ -60,7 +60,7 @@ async fn tour(stack: &Stack, endpoint: &Endpoint) {
     for path in ["/v1/products", "/v1/kb", "/v1/me", "/v1/me/usage"] {
         get(path).await;
     }
-    endpoint.hears(1, |_| true).await;
+    endpoint.receives(1, |_| true).await;
     post("/v1/webhooks/test", json!({}), 200).await;
     let id = get("/v1/webhooks/deliveries").await["data"][0]["id"].as_i64().unwrap();
     post(&format!("/v1/webhooks/deliveries/{id}/retry"), json!({}), 200).await;

@@ -83,7 +83,7 @@ async fn the_stack_writes_patient_data_only_to_practice_databases() {
     let signup = json!({ "hookUrl": endpoint.url, "scopes": ["Patients", "Encounters"] });
     stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&signup), 201).await;
     tour(&stack, &token).await;
-    let events = endpoint.hears(2, |_| true).await;
+    let events = endpoint.receives(2, |_| true).await;
     let sent = events
         .iter()
         .map(|it| String::from_utf8_lossy(&it.body).to_lowercase() + &format!("{:?}", it.headers));

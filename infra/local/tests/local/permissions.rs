@@ -50,7 +50,7 @@ impl Code {
         outcome(get.key("sk", text("x")).send().await)
     }
 
-    async fn answer_kept(&self, key: &str) -> String {
+    async fn store_response(&self, key: &str) -> String {
         let put = self.dynamodb.put_item().table_name("EphemeralTable").item("pk", text(key));
         outcome(put.send().await)
     }
@@ -159,10 +159,10 @@ async fn an_action_missing_from_the_template_is_denied_locally_too() {
         let folder = tempfile::tempdir().unwrap();
         let stores = stores(folder.path(), from, to).await.unwrap();
         let webhooks = Code::of(&stores, "WebhooksFunction");
-        let kept = webhooks.answer_kept("ANSWER#1").await;
+        let kept = webhooks.store_response("ANSWER#1").await;
         assert!(kept.starts_with(expected), "{kept}");
         assert!(
-            webhooks.answer_kept("SESSION#1").await.starts_with("AccessDeniedException"),
+            webhooks.store_response("SESSION#1").await.starts_with("AccessDeniedException"),
             "another's keys"
         );
         stores.stop().await;

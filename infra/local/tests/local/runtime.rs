@@ -16,7 +16,7 @@ fn success(text: &str) -> InvocationResult {
 }
 
 /// Waits long enough for something wrong to happen.
-async fn a_moment() {
+async fn wait_a_moment() {
     tokio::time::sleep(Duration::from_millis(150)).await;
 }
 
@@ -177,7 +177,7 @@ async fn a_killed_process_fails_only_its_own_invocation() {
     let process = bench.process().await;
     process.next().await;
     let waiting = bench.invoke("2");
-    a_moment().await;
+    wait_a_moment().await;
     process.kill();
     let InvocationResult::Failure(error) = hit.await.unwrap().unwrap() else { panic!("it succeeded") };
     assert_eq!(error["errorType"], "Runtime.ExitError");
@@ -189,8 +189,8 @@ async fn a_killed_process_fails_only_its_own_invocation() {
     assert_eq!(waiting.await.unwrap().unwrap(), success("two"));
 
     // Killing an idle process affects nobody.
-    let runtime = process_in_next(&replacement);
-    a_moment().await;
+    let runtime = poll_in_background(&replacement);
+    wait_a_moment().await;
     replacement.kill();
     runtime.abort();
     eventually("its end", || (bench.host.process_count("Probe") == 0).then_some(())).await;
@@ -202,7 +202,7 @@ async fn a_killed_process_fails_only_its_own_invocation() {
 }
 
 /// Lets the process ask for its next invocation in the background.
-fn process_in_next(process: &crate::probe::Process) -> tokio::task::JoinHandle<()> {
+fn poll_in_background(process: &crate::probe::Process) -> tokio::task::JoinHandle<()> {
     let copy = crate::probe::Process::copy(process);
     tokio::spawn(async move {
         copy.call(Method::GET, "/2018-06-01/runtime/invocation/next", &[], "").await;
@@ -229,7 +229,7 @@ async fn environments_scale_with_load_and_the_last_idle_one_stays() {
     let (one, two) = (bench.process().await, bench.process().await);
     let (first, _) = one.next().await;
     let (second, _) = two.next().await;
-    a_moment().await;
+    wait_a_moment().await;
     assert_eq!(bench.host.process_count("Probe"), 2, "the third waits");
     one.respond(&first, "a").await;
     let (third, event) = one.next().await;
@@ -239,7 +239,7 @@ async fn environments_scale_with_load_and_the_last_idle_one_stays() {
     for invocation in invocations {
         assert!(matches!(invocation.await.unwrap().unwrap(), InvocationResult::Success(_)));
     }
-    let (_one, _two) = (process_in_next(&one), process_in_next(&two));
+    let (_one, _two) = (poll_in_background(&one), poll_in_background(&two));
     eventually("the end of one", || (bench.host.process_count("Probe") == 1).then_some(())).await;
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert_eq!(bench.host.process_count("Probe"), 1);
@@ -299,7 +299,7 @@ async fn a_new_version_takes_over_while_the_old_one_finishes_its_calls() {
     assert!(is_alive(old.pid), "its invocation isn't over");
     old.respond(&first, "one").await;
     assert_eq!(begun.await.unwrap().unwrap(), success("one"));
-    let waiting = process_in_next(&old);
+    let waiting = poll_in_background(&old);
     eventually("the end of the old version", || (!is_alive(old.pid)).then_some(())).await;
     waiting.abort();
     eventually("only the new one", || (bench.host.process_count("Probe") == 1).then_some(())).await;
@@ -314,11 +314,11 @@ async fn environments_of_a_new_version_start_one_by_one() {
     }
     bench.host.deploy(&BTreeMap::from([("probe".to_owned(), script())]));
     let first = bench.process().await;
-    a_moment().await;
+    wait_a_moment().await;
     assert!(bench.started().is_none(), "the first has not come up");
-    let first = process_in_next(&first);
+    let first = poll_in_background(&first);
     let second = bench.process().await;
-    let second = process_in_next(&second);
+    let second = poll_in_background(&second);
     bench.host.stop().await;
     first.abort();
     second.abort();
@@ -333,9 +333,9 @@ async fn a_version_that_fails_to_start_replaces_nothing() {
     old.respond(&id, "one").await;
     let copy = Process::copy(&old);
     let runtime = tokio::spawn(async move { copy.next().await });
-    a_moment().await;
+    wait_a_moment().await;
     bench.host.deploy(&BTreeMap::from([("probe".to_owned(), "/nowhere/bootstrap".into())]));
-    a_moment().await;
+    wait_a_moment().await;
     let after = bench.invoke("2");
     let (id, event) = runtime.await.unwrap();
     assert_eq!(&*event, b"2");
@@ -352,7 +352,7 @@ async fn a_new_version_starts_once_no_invocation_waits() {
     let waiting = bench.invoke("2");
     bench.waits(1).await;
     bench.host.deploy(&BTreeMap::from([("probe".to_owned(), script())]));
-    a_moment().await;
+    wait_a_moment().await;
     assert!(
         bench.started().is_none(),
         "its start would take the processor from the old version, which is late already"
@@ -365,7 +365,7 @@ async fn a_new_version_starts_once_no_invocation_waits() {
     for invocation in [begun, waiting] {
         assert!(matches!(invocation.await.unwrap().unwrap(), InvocationResult::Success(_)));
     }
-    let (_old, _new) = (process_in_next(&old), process_in_next(&new));
+    let (_old, _new) = (poll_in_background(&old), poll_in_background(&new));
     eventually("the end of the old version", || (!is_alive(old.pid)).then_some(())).await;
 }
 
