@@ -1,5 +1,5 @@
-//! Who may call what: every route of the description, with every kind of wrong credential and
-//! hostile path.
+//! Access control: every route of the description with every kind of wrong credential and hostile
+//! path.
 
 use serde_json::{Value, json};
 use shared::domain::Scope;
@@ -10,7 +10,7 @@ struct Route {
     method: String,
     path: String,
     open: bool,
-    /// Only administrators may call it.
+    /// Whether only administrators may call it.
     admin: bool,
 }
 
@@ -45,7 +45,7 @@ fn routes() -> Vec<Route> {
     routes
 }
 
-/// What must be equal in two answers that may not be told apart.
+/// Removes what may differ between two responses that must look the same.
 fn without_ids(reply: &Reply) -> Value {
     let mut body = reply.body.clone();
     for member in ["requestId", "instance"] {
@@ -89,7 +89,7 @@ async fn every_admin_route_accepts_only_the_admin_secret() {
         routes().into_iter().filter(|it| it.path.starts_with("/v1/admin/")).collect();
     assert!(!admin_routes.is_empty());
     for (minute, route) in admin_routes.iter().enumerate() {
-        // Guesses are limited by the minute.
+        // Attempts are limited per minute.
         office.set_time(&format!("2026-03-09T12:{minute:02}:00Z"));
         let path = route.filled("DemoOffice", "1");
         let as_bearer = format!("Bearer {ADMIN_SECRET}");
@@ -232,7 +232,7 @@ async fn an_id_of_another_practice_looks_like_a_nonexistent_id() {
             office.send(&token, &route.method, &path, Some(&body)).await
         };
         let (elsewhere, absent) = (send("7777").await, send("8888").await);
-        // It is there, for whose it is: otherwise two absent ids were compared.
+        // The record exists for its owner; otherwise two nonexistent ids would be compared.
         let path = format!("{}{query}", route.filled("OtherOffice", "7777"));
         let own = office.send(&others, &route.method, &path, Some(&body)).await;
         assert_ne!(own.status.as_u16(), 404, "{} {}: {}", route.method, route.path, own.body);

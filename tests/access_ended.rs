@@ -1,5 +1,5 @@
-//! Access that ends: every way to reach a partner's data or endpoint is silent within 60 seconds,
-//! whatever ended it.
+//! Ended access: every way to a partner's data or endpoint is closed within 60 seconds, however
+//! access ended.
 
 use jiff::{SignedDuration, Timestamp};
 use officepro_local::operations::{access, replayable};
@@ -24,8 +24,8 @@ use crate::{
 
 const PARTNER: &str = "prt_acme";
 
-/// An enumeration whose every variant is walked: a new one does not compile until each `match`
-/// decides about it.
+/// An enumeration whose variants are all tested: a new one does not compile until each `match`
+/// handles it.
 macro_rules! every {
     ($name:ident: $($variant:ident)+) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ every! { End: Revoked Rotated RotatedWithOverlap Expired Suspended ScopeRemoved 
 #[expect(clippy::match_same_arms, reason = "a table by reason")]
 fn works(channel: Channel, end: End) -> (bool, bool) {
     match (channel, end) {
-        // What belongs to the secret ends with it; an overlap lets it live on for an hour.
+        // What depends on the secret ends with it; an overlap extends it by an hour.
         (
             Channel::ApiKey
             | Channel::Token
@@ -135,7 +135,7 @@ impl Scene {
         self.office.app.control.api_key(&id).await.unwrap().unwrap()
     }
 
-    /// Ends access in the stores, as another process does: this one's caches know nothing of it.
+    /// Ends access in the stores, as another process does: the caches of this process are stale.
     async fn end(&self, end: End) {
         let control = &self.office.app.control;
         let now = self.now();
@@ -225,7 +225,7 @@ impl Scene {
     }
 }
 
-/// The token of an open claim link of the partner.
+/// Returns the token of an open claim link of the partner.
 async fn claim_token(office: &Office) -> String {
     let request_body = json!({
         "company": "Acme Health", "practice": "DemoOffice", "contact": "Kim Lee", "email": "kim@acme.example",
@@ -267,8 +267,8 @@ async fn every_channel_is_closed_a_minute_after_access_ends() {
             scene.end(*end).await;
             scene.advance(60);
             let after_a_minute = scene.works(*channel).await;
-            // A portal session is idle for too long by then, which would hide whether the rotation
-            // ended it.
+            // By then a portal session has expired from inactivity, which would hide whether the
+            // rotation ended it.
             let is_idle = *channel == Channel::PortalSession;
             let found = if is_idle {
                 (after_a_minute, works(*channel, *end).1)
@@ -276,7 +276,7 @@ async fn every_channel_is_closed_a_minute_after_access_ends() {
                 scene.advance(90 * 60);
                 (after_a_minute, scene.works(*channel).await)
             };
-            // The only due retry has been delivered, or is not due at that moment.
+            // The only due retry has been delivered, or is not due yet.
             let expected = match (channel, works(*channel, *end)) {
                 (Channel::DueRetry, (works, _)) => (works, found.1),
                 (_, expected) => expected,
@@ -392,7 +392,7 @@ async fn only_another_live_key_of_the_same_partner_keeps_webhooks_active() {
 
     let mut scene = Scene::open().await;
     scene.end(End::Revoked).await;
-    // All scopes, but of another partner and practice.
+    // A key with all scopes, but of another partner and practice.
     let other = ApiKey::parse(scene.office.api_key("other")).unwrap();
     assert!(scene.office.app.control.api_key(&other.id).await.unwrap().is_some());
     scene.advance(60);
@@ -402,7 +402,8 @@ async fn only_another_live_key_of_the_same_partner_keeps_webhooks_active() {
 #[tokio::test]
 async fn a_manual_send_without_access_is_rejected_with_a_code() {
     let mut scene = Scene::open().await;
-    // A live key with another event's scope: its holder may ask, and the event's own scope is gone.
+    // A live key with another event's scope: its holder may call, but the event's own scope is
+    // missing.
     let token = scene.office.token_with(&[Scope::Payments]).await;
     scene.end(End::ScopeRemoved).await;
     scene.advance(60);
@@ -423,7 +424,7 @@ async fn a_manual_send_without_access_is_rejected_with_a_code() {
     assert_eq!(error, "SUBSCRIPTION_SUSPENDED, SCOPE_NOT_GRANTED");
     assert_eq!(scene.receiver.received().len(), before);
 
-    // Another process gives the scope back: whoever asks by hand need not wait.
+    // Another process restores the scope: a manual retry need not wait.
     let mut key = scene.key().await;
     key.scopes = Scope::ALL.to_vec();
     key.revision += 1;
@@ -433,7 +434,7 @@ async fn a_manual_send_without_access_is_rejected_with_a_code() {
     scene.end(End::ScopeRemoved).await;
     scene.advance(60);
 
-    // An administrator gives it back: the same process sends at once.
+    // An administrator restores it: the same process sends at once.
     let path = format!("/v1/admin/keys/{}", scene.key().await.id);
     scene.office.admin("PATCH", &path, Some(&json!({ "scopes": ["Claims"] }))).await.expect(200);
     scene.office.admin("POST", &by_admin, None).await.expect(200);
@@ -549,7 +550,7 @@ async fn administrators_can_list_pause_resume_and_delete_subscriptions() {
     let retry = format!("/v1/admin/webhooks/retry/{}", scene.source);
     scene.office.admin("POST", &retry, None).await.expect_problem(409, "SUBSCRIPTION_PAUSED");
     scene.office.post("/v1/webhooks/test", &json!({})).await.expect_problem(409, "SUBSCRIPTION_PAUSED");
-    // Neither signing up again nor deleting before it undoes what an administrator did.
+    // Neither a new sign-up nor a deletion before it reverses an administrator's action.
     let token = scene.office.token("all").await;
     let deleted = scene.office.send(&token, "DELETE", "/v1/webhooks", None).await;
     deleted.expect_problem(409, "SUBSCRIPTION_PAUSED");
@@ -568,7 +569,7 @@ async fn administrators_can_list_pause_resume_and_delete_subscriptions() {
         .map(|it| it.header("x-officepro-event-id").to_owned())
         .collect();
     for event in ["DemoOffice-3", "DemoOffice-4"] {
-        assert!(sent.contains(&event.to_owned()), "what the pause withheld goes on: {sent:?}");
+        assert!(sent.contains(&event.to_owned()), "deliveries withheld by the pause resume: {sent:?}");
     }
 
     scene.office.admin("DELETE", &path(""), None).await.expect(200);

@@ -1,5 +1,5 @@
-//! Every operation of the description with every kind of credential: exactly those that it
-//! documents are let in.
+//! Tests every operation of the description with every kind of credential: exactly the documented
+//! ones are accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,15 +15,15 @@ use crate::{
     reference::{Stage, examples, session},
 };
 
-/// Who an operation's `security` lets in.
+/// The callers that an operation's `security` accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     Open,
     /// A partner whose key has all scopes of one of these sets.
     Partner(Vec<BTreeSet<String>>),
-    /// An administrator: by the admin secret or a session.
+    /// An administrator, with the admin secret or a session.
     Admin,
-    /// A person with a session of the portal.
+    /// A person with a portal session.
     Session,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Operation {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) access: Access,
-    /// Whether it takes a JSON body.
+    /// Whether it accepts a JSON body.
     pub(crate) body: bool,
 }
 
@@ -40,7 +40,7 @@ impl Operation {
         self.path.contains("{PPass}")
     }
 
-    /// The path with a practice and with ids that nothing has.
+    /// Returns the path with a practice and with nonexistent ids.
     pub(crate) fn filled(&self) -> String {
         let segments = self.path.split('/').map(|segment| match segment {
             "{PPass}" => "DemoOffice",
@@ -86,7 +86,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     operations
 }
 
-/// A credential and what it is worth.
+/// A credential and what it permits.
 struct Credential {
     name: String,
     headers: Vec<(&'static str, String)>,
@@ -94,11 +94,11 @@ struct Credential {
 }
 
 enum Worth {
-    /// No operation that wants one takes it.
+    /// A credential that no operation accepts.
     Nothing,
     /// A live token of `DemoOffice` with these scopes.
     Scopes(BTreeSet<&'static str>),
-    /// A live token of all scopes, of another partner and practice.
+    /// A live token with all scopes, of another partner and practice.
     OtherPractice,
 }
 
@@ -153,7 +153,7 @@ async fn credentials(office: &Office) -> Vec<Credential> {
     credentials
 }
 
-/// What the answer must be, if it is decided by who asks.
+/// The expected response, if the credential decides it.
 fn expected(operation: &Operation, worth: &Worth) -> Option<(u16, &'static str)> {
     match (&operation.access, worth) {
         (Access::Admin, _) => Some((401, "INVALID_ADMIN_SECRET")),
@@ -181,7 +181,7 @@ async fn each_operation_accepts_exactly_its_documented_credentials() {
     let mut wrong = Vec::new();
     let mut cells = 0;
     for (minute, operation) in operations().iter().enumerate() {
-        // Guessing is limited by the minute; the tokens live for a day.
+        // Attempts are limited per minute; the tokens are valid for a day.
         let start = crate::office::NOW.parse::<jiff::Timestamp>().unwrap();
         let now = start + SignedDuration::from_mins(i64::try_from(minute).unwrap());
         office.set_time(&now.to_string());
@@ -191,8 +191,8 @@ async fn each_operation_accepts_exactly_its_documented_credentials() {
             let right = if let Some((expected, code)) = expected(operation, &credential.worth) {
                 status == expected && reply.body["code"] == code
             } else {
-                // Admitted: the body is empty and the ids are nobody's, which other statuses
-                // report. Only an id may be unknown.
+                // Admitted: the body is empty and the ids do not exist, which causes other
+                // statuses. Only an id may be unknown.
                 let unknown = status == 404 && operation.of_practice() && !operation.path.contains("d}");
                 !(status == 403 || unknown || status >= 500)
                     && (status != 401 || operation.access == Access::Open && operation.body)
@@ -218,7 +218,7 @@ async fn every_practice_operation_documents_its_own_scope() {
     }
 }
 
-/// The credentials that an operation documents, each with its name.
+/// Returns the credentials that an operation documents, each with its name.
 async fn documented(office: &Office, access: &Access) -> Vec<(String, Vec<(&'static str, String)>)> {
     match access {
         Access::Open => vec![("no credential".into(), Vec::new())],
@@ -237,7 +237,7 @@ async fn documented(office: &Office, access: &Access) -> Vec<(String, Vec<(&'sta
                 ("a session".into(), session(office, office.api_key("all")).await),
             ];
             for set in sets {
-                // Where any key will do, one that can ask for one kind of event.
+                // For an operation that any key may call, use one with a single event scope.
                 let names = if set.is_empty() {
                     "Patients".to_owned()
                 } else {
@@ -260,12 +260,12 @@ async fn a_valid_request_succeeds_with_each_documented_credential() {
         let stage = Stage::open(Engine::Sqlite).await;
         let access = &access[&example.operation];
         for (name, credential) in documented(&stage.office, access).await {
-            // Signing out ends a session, and what is claimed is claimed: each time anew.
+            // Signing out ends a session, and a claim works once: use a new one each time.
             let mut sent = stage.arrange(&example).await;
             if let (Some(scope), "POST /v1/webhooks/signup") =
                 (name.strip_prefix("only "), example.operation.as_str())
             {
-                // Only what the key was granted.
+                // A key grants only its own scopes.
                 sent.set("scopes", json!([scope]));
             }
             let credential: Vec<(&str, &str)> =

@@ -1,4 +1,4 @@
-//! From the public form to a key: asking, deciding, claiming.
+//! From the public form to a key: request, decision, claim.
 
 use serde_json::{Value, json};
 use shared::domain::PracticePass;
@@ -22,7 +22,7 @@ async fn ask(office: &Office, request_body: &Value) -> Reply {
     public(office, "/v1/access-requests", request_body).await
 }
 
-/// Asks, and gives the request's id.
+/// Sends a request; returns its id.
 async fn pending(office: &Office) -> String {
     ask(office, &request_body()).await.expect(202);
     let list = office.admin("GET", &format!("{REQUESTS}?status=pending"), None).await;
@@ -38,7 +38,7 @@ async fn decide(office: &Office, id: &str, decision: &str, body: &Value) -> Repl
     office.call("POST", &format!("{REQUESTS}/{id}/{decision}"), &headers, Some(&body.to_string())).await
 }
 
-/// The token of an approved request's claim link.
+/// Returns the token of an approved request's claim link.
 fn token(approved: &Reply) -> String {
     let url = approved.expect(200)["data"]["claimUrl"].as_str().unwrap();
     url.strip_prefix("https://portal.example.com/#claim=").unwrap().to_owned()
@@ -185,8 +185,8 @@ async fn an_approval_grants_only_requested_scopes_in_registered_practices() {
     assert_eq!((&data["practicepass"], &data["partnerId"]), (&json!("OtherOffice"), &json!("prt_acme")));
 }
 
-/// An approval without a partner's name, or with `null`, for an applicant of these names: the
-/// partner's id.
+/// Approves an applicant with these names, with `partnerId` absent or `null`; returns the partner's
+/// id.
 async fn approve_applicant(office: &Office, company: &str, email: &str, body: &Value) -> Value {
     let mut request_body = request_body();
     (request_body["company"], request_body["email"]) = (json!(company), json!(email));
@@ -230,7 +230,7 @@ async fn a_partner_renamed_like_an_applicant_gets_no_key_and_is_flagged() {
     let row = rows.iter().find(|row| row["action"] == "me.update").unwrap();
     assert_eq!((&row["target"], &row["changes"]), (&json!("prt_acme"), &changes));
     assert!(!row.to_string().contains("0188"), "no other value");
-    // What leaves both as they are is not audited.
+    // A change that leaves both unchanged is not audited.
     office
         .send(&token, "PATCH", "/v1/me", Some(&json!({ "company": "Nova Care", "phone": null })))
         .await

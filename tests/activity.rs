@@ -23,7 +23,7 @@ fn ids(body: &Value) -> Vec<String> {
     rows.iter().map(|row| row["requestId"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The request ids of all pages.
+/// Returns the request ids of all pages.
 async fn all(office: &Office, query: &str) -> Vec<String> {
     let (mut found, mut cursor) = (Vec::new(), String::new());
     for _ in 0..1000 {
@@ -67,7 +67,7 @@ async fn pages_of_calls_have_no_gaps_or_duplicates_even_at_equal_times() {
     let office = Office::open(Engine::Sqlite).await;
     let mut calls = records(90, "2026-03-09T10:59:20Z");
     for (number, call) in calls.iter_mut().enumerate() {
-        // Thirty at one instant, at the edge of an hour.
+        // Thirty calls at one instant, at the boundary of an hour.
         if (30..60).contains(&number) {
             call.time = "2026-03-09T11:00:00Z".parse().unwrap();
         }

@@ -1,10 +1,10 @@
-//! Administrators: how they are known, and that all they do is audited.
+//! Administrators: how they are authenticated, and that all their actions are audited.
 
 use serde_json::{Value, json};
 
 use crate::office::{ADMIN_SECRET, Engine, OLD_ADMIN_SECRET, Office};
 
-/// The rows of the audit log, the newest first.
+/// Returns the rows of the audit log, newest first.
 async fn audit_log(office: &Office) -> Vec<Value> {
     let reply = office.admin("GET", "/v1/admin/audit?limit=100", None).await;
     reply.expect(200)["data"].as_array().unwrap().clone()

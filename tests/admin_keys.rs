@@ -1,5 +1,4 @@
-//! Keys and partners in the administrators' hands, and how soon a key that lost something has lost
-//! it.
+//! Administration of keys and partners, and how soon a change of a key takes effect.
 
 use serde_json::{Value, json};
 use shared::auth::api_key::ApiKey;
@@ -8,7 +7,7 @@ use crate::office::{Engine, Office, Reply};
 
 const KEYS: &str = "/v1/admin/keys";
 
-/// A key of `prt_acme` for `DemoOffice`, made by the API; what was answered.
+/// Creates a key of `prt_acme` for `DemoOffice` through the API; returns the response.
 async fn create(office: &Office) -> Value {
     let body = json!({
         "partnerId": "prt_acme", "name": "New", "practicepass": "DemoOffice", "scopes": ["Prospects",
@@ -92,8 +91,8 @@ async fn all_errors_of_a_key_request_are_reported_at_once() {
     let mut fields = reply.wrong_fields();
     fields.sort_unstable();
     assert_eq!(fields, ["body.expiresAt", "body.partnerId", "body.practicepass", "body.scopes"]);
-    // What only the text tells, what only the stores tell, and every bad item of a list, in one
-    // answer.
+    // One response lists errors in the text, errors that only the stores reveal, and every invalid
+    // item of a list.
     let wrong = json!({
         "partnerId": "prt_none", "practicepass": "Nowhere", "expiresAt": "2026-03-09T12:00:00Z", "name": "",
         "scopes": ["Everything", "KB", "Nothing"], "allowedCidrs": ["10.0.0.0/33", "10.0.0.0/8", "x"],
@@ -372,7 +371,7 @@ async fn a_rotation_must_state_its_overlap() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_concurrent_changes_of_one_partner_all_succeed() {
     let office = Office::open(Engine::Sqlite).await;
-    // A caller that has shown the secret before may show it many times at once.
+    // A caller that has used the secret before may use it many times at once.
     office.admin("GET", KEYS, None).await.expect(200);
     let changes = (0..20).map(|number| {
         let body = json!({ "phone": format!("212-555-01{number:02}") });

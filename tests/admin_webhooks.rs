@@ -1,4 +1,4 @@
-//! The administrators' view of webhooks, and their retry.
+//! The administrators' view of webhooks, and their retries.
 
 use serde_json::{Value, json};
 use shared::{
@@ -30,8 +30,8 @@ fn event_ids(body: &Value) -> Vec<&str> {
     body["recentDeliveries"].as_array().unwrap().iter().map(|it| it["eventId"].as_str().unwrap()).collect()
 }
 
-/// Events with these log ids, each in the second of its number and answered with its status.
-/// Retries in the queue come in real time and are left out.
+/// Delivers events with these log ids, each at the second of its number and answered with its
+/// status. Retries in the queue use real time and are omitted.
 async fn events(office: &Office, receiver: &Receiver, events: &[(i64, u16)]) {
     for (log_id, status) in events {
         office.set_time(&format!("2026-03-09T12:00:{log_id:02}Z"));
@@ -41,7 +41,7 @@ async fn events(office: &Office, receiver: &Receiver, events: &[(i64, u16)]) {
     }
 }
 
-/// One delivery, of event 1, answered with this status; its id.
+/// Delivers event 1, answered with this status; returns the delivery's id.
 async fn delivered(office: &Office, receiver: &Receiver, status: u16) -> i64 {
     sign_up(office, &receiver.url, &["Claims"]).await;
     events(office, receiver, &[(1, status)]).await;

@@ -1,4 +1,4 @@
-//! Invariants of the code's shape.
+//! Invariants of the code's structure.
 
 use std::{
     fs,

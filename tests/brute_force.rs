@@ -1,4 +1,4 @@
-//! Guessing a secret is limited; knowing it is not.
+//! Attempts at a secret are limited; callers that know it are not.
 
 use futures::future::join_all;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::office::{Engine, Office, Reply};
 
 const HOME: &str = "198.51.100.7";
 
-/// The key with the secret that `secret` makes; all have one id.
+/// Returns the key with the secret that `secret` generates; all keys have one id.
 fn key(secret: u8) -> String {
     let mut random = [secret; 48];
     random[..16].fill(7);
@@ -17,7 +17,7 @@ fn key(secret: u8) -> String {
 
 const RIGHT: u8 = 0;
 
-/// A practice with the key [`RIGHT`].
+/// Opens an office whose practice has the key [`RIGHT`].
 async fn open() -> Office {
     let office = Office::open(Engine::Sqlite).await;
     let own = ApiKey::parse(office.api_key("all")).unwrap();
@@ -43,7 +43,7 @@ async fn a_burst_of_wrong_guesses_gets_at_most_the_limit_of_replies() {
     let refused = replies.iter().filter(|it| it.status == 429).count();
     assert_eq!(answered + refused, 200);
     assert!((1..=10).contains(&answered), "{answered} guesses were answered");
-    // What was refused was not counted: the rest of the ten, and no more, are answered yet.
+    // Rejected attempts were not counted: the rest of the ten still get a reply, and no more.
     let mut later = 0;
     for wrong in &guesses[..20] {
         later += usize::from(exchange(&office, HOME, wrong).await.status == 401);
@@ -67,7 +67,7 @@ async fn successful_exchanges_are_not_limited() {
     for _ in 0..40 {
         exchange(&office, HOME, &key).await.expect(200);
     }
-    // This environment has forgotten the partner; the store hasn't.
+    // This environment has forgotten the partner; the store has not.
     office.set_time("2026-03-09T12:10:00Z");
     for reply in join_all((0..60).map(|_| exchange(&office, HOME, &key))).await {
         reply.expect(200);
@@ -90,7 +90,7 @@ async fn attackers_cannot_lock_out_a_partner() {
     exchange(&office, HOME, &key(RIGHT)).await.expect(200);
 }
 
-/// As many wrong secrets as the near limits let through, from networks that have nothing in common.
+/// As many wrong secrets as the local limits admit, from unrelated networks.
 async fn attack(office: &Office, networks: u16, one: impl AsyncFn(&str, u8)) {
     for network in 0..networks {
         let address = format!("2001:db8:{network:x}::1");

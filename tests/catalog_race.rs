@@ -1,4 +1,4 @@
-//! Bulk requests at the same time. Only `PostgreSQL` lets them meet.
+//! Concurrent bulk requests. Only `PostgreSQL` runs them concurrently.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::office::{Office, on_both_databases};
 const CALLS: usize = 8;
 const PRODUCTS: usize = 200;
 
-/// Each call sets one field of the same products, in an order of its own.
+/// Each call sets one field of the same products, each in a different order.
 fn body(call: usize) -> Value {
     let mut products: Vec<Value> = (0..PRODUCTS)
         .map(|number| {

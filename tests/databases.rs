@@ -158,7 +158,7 @@ async fn interrupted_migration(dsn: String, secret: String) {
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
     // The awaited lock is still held: the server itself must detect that the client is gone.
-    eventually("the end of what it began", async || (count(&mut looker, waiting).await == 0).then_some(()))
+    eventually("the end of its statement", async || (count(&mut looker, waiting).await == 0).then_some(()))
         .await;
     let locks = "select count(*) from pg_locks where locktype = 'advisory'
         and database = (select oid from pg_database where datname = current_database())";

@@ -1,4 +1,4 @@
-//! What the description says of every request and every answer.
+//! What the description states for every request and response.
 
 mod schema;
 
@@ -20,7 +20,7 @@ impl Description {
         Self(serde_json::to_value(shared::api::describe(openapi)).unwrap())
     }
 
-    /// Every operation with its name, e.g. `GET /v1/me`.
+    /// Returns every operation with its name, e.g. `GET /v1/me`.
     fn operations(&self) -> impl Iterator<Item = (String, &Value)> {
         self.0["paths"].as_object().unwrap().iter().flat_map(|(path, item)| {
             let operations = item.as_object().unwrap().iter();
@@ -36,7 +36,7 @@ impl Description {
         }
     }
 
-    /// Every schema of what callers may send, with where it stands.
+    /// Returns every schema of callers' input, with its location.
     fn sent(&self) -> Vec<(String, &Value)> {
         let mut found = Vec::new();
         for (name, operation) in self.operations() {
@@ -78,7 +78,7 @@ fn every_text_list_and_number_in_a_request_has_a_documented_limit() {
     for (place, schema) in description.sent() {
         let says = |word: &str| !schema[word].is_null();
         if is(schema, "string") {
-            // A form of fixed length or of a few words needs no other limit.
+            // A fixed-length format or an enumeration needs no other limit.
             assert!(["maxLength", "enum", "pattern", "format"].into_iter().any(says), "{place}: {schema}");
             texts += 1;
         }
@@ -97,7 +97,7 @@ fn every_text_list_and_number_in_a_request_has_a_documented_limit() {
 
 #[test]
 fn every_success_has_an_envelope_from_the_reference() {
-    // Paths that the reference shows otherwise, and paths without a resource.
+    // Paths that the reference defines differently, and paths without a resource.
     let others = [
         ("POST /v1/{PPass}/auth/token", "accessToken expiresIn tokenType"),
         (
@@ -146,7 +146,7 @@ fn a_creation_returns_201_and_every_other_success_200() {
         let expected: &[&str] = match name.as_str() {
             // Creates or changes.
             "POST /v1/webhooks/signup" | "POST /v1/{PPass}/tags/prospects/{id}" => &["200", "201"],
-            // Somebody decides later.
+            // Somebody decides about it later.
             "POST /v1/access-requests" => &["202"],
             "POST /v1/{PPass}/prospects"
             | "POST /v1/{PPass}/tickets"
@@ -166,7 +166,7 @@ fn a_creation_returns_201_and_every_other_success_200() {
 #[test]
 fn every_creation_accepts_an_idempotency_key() {
     for (name, operation) in Description::read().operations() {
-        // A session is nobody's record, and signing in again makes another one.
+        // A session is not a record, and signing in again creates another one.
         let creates = !operation["responses"]["201"].is_null() && name != "POST /v1/portal/session";
         let parameters = operation["parameters"].as_array();
         let takes = parameters.into_iter().flatten().any(|it| it["name"] == "Idempotency-Key");
@@ -177,7 +177,7 @@ fn every_creation_accepts_an_idempotency_key() {
 #[test]
 fn every_growing_list_is_paged_with_a_default_of_25_and_at_most_100() {
     let description = Description::read();
-    // Few and bounded by the practice: providers, visit types, tags.
+    // Short lists, bounded by the practice: providers, visit types, tags.
     let whole =
         ["GET /v1/{PPass}/availability/providers", "GET /v1/{PPass}/visit-types", "GET /v1/{PPass}/tags"];
     for (name, operation) in description.operations() {
@@ -192,7 +192,7 @@ fn every_growing_list_is_paged_with_a_default_of_25_and_at_most_100() {
         let of = |wanted: &str| parameters.iter().find(|it| it["name"] == wanted).map(|it| &it["schema"]);
         assert!(of("page").or(of("cursor")).is_some(), "{name}");
         let limit = description.resolve(of("limit").unwrap());
-        // Only activity's says more: its CSV files are longer than its pages.
+        // Only activity differs: its CSV files are longer than its pages.
         if name != "GET /v1/admin/activity" {
             assert_eq!(
                 (&limit["minimum"], &limit["maximum"], &limit["default"]),
@@ -267,7 +267,7 @@ fn every_operation_has_examples_that_match_their_schemas() {
     assert!(shown > 85, "{shown}");
 }
 
-/// `utoipa` keeps one of two schemas of a name without a word.
+/// `utoipa` silently keeps one of two schemas with the same name.
 #[test]
 fn every_type_in_the_description_has_a_unique_name() {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
@@ -288,7 +288,7 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files.filter(|path| path.extension().is_some_and(|it| it == "rs")).collect()
 }
 
-/// The names that a source's types have in the description.
+/// Returns the names that a source's types have in the description.
 fn described_types(source: &str) -> Vec<String> {
     let mut names = Vec::new();
     let (mut described, mut renamed, mut in_macro) = (false, None, false);
@@ -316,7 +316,7 @@ fn described_types(source: &str) -> Vec<String> {
     names
 }
 
-/// `lines Name, 1, 100` of a `text_field!`.
+/// Reads `lines Name, 1, 100` of a `text_field!`.
 fn text_field(line: &str) -> Option<String> {
     let (name, limits) = line.strip_prefix("lines ").unwrap_or(line).split_once(',')?;
     let word =
@@ -324,7 +324,7 @@ fn text_field(line: &str) -> Option<String> {
     (word && limits.trim_start().starts_with(|c: char| c.is_ascii_digit())).then(|| name.to_owned())
 }
 
-/// The type that a line declares.
+/// Returns the type that a line declares.
 fn declared(line: &str) -> Option<String> {
     let mut words = line.split_whitespace().skip_while(|word| word.starts_with("pub"));
     let kind = words.next()?;

@@ -1,5 +1,5 @@
-//! The fuzzer's targets on generated inputs, so that none of them rots and the obvious is found at
-//! once.
+//! The fuzzer's targets on generated inputs, so that they stay up to date and obvious faults are
+//! found at once.
 
 use proptest::{collection::vec, prelude::*, string::string_regex};
 

@@ -1,5 +1,4 @@
-//! A POST that is sent twenty times at once with one `Idempotency-Key` has one effect and one
-//! answer.
+//! Twenty concurrent POSTs with one `Idempotency-Key` have one effect and one reply.
 
 use std::collections::BTreeSet;
 
@@ -10,22 +9,22 @@ use crate::office::{Engine, Office, Receiver, Reply, all_routes, on_both_databas
 
 const TIMES: usize = 20;
 
-/// One operation that takes a key, with requests that succeed.
+/// An operation that accepts a key, with requests that succeed.
 struct Case {
-    /// As in the description.
+    /// Its name in the description.
     operation: &'static str,
     path: String,
     body: Value,
-    /// Another request, which succeeds after the first; `None` where the body means nothing.
+    /// Another request, which succeeds after the first; `None` if the body has no effect.
     other: Option<Value>,
     effect: Effect,
 }
 
-/// How often it took effect.
+/// How to count an operation's effects.
 enum Effect {
-    /// One integer of the practice's database.
+    /// An integer from the practice's database.
     Rows(&'static str),
-    /// One integer of the catalog.
+    /// An integer from the catalog.
     CatalogRows(&'static str),
     /// Calls of the partner's endpoint.
     Deliveries,
@@ -33,8 +32,8 @@ enum Effect {
     Subscription,
 }
 
-/// Every operation of the description that takes a partner's `Idempotency-Key`; the administrators'
-/// and the portal's have tests of their own.
+/// Returns every operation in the description that accepts a partner's `Idempotency-Key`; those of
+/// administrators and the portal have their own tests.
 fn documented() -> BTreeSet<String> {
     let (_, openapi) = all_routes().split_for_parts();
     let description = serde_json::to_value(shared::api::describe(openapi)).unwrap();
@@ -173,7 +172,7 @@ async fn twenty_at_once(office: &Office, hook: &Receiver, case: &Case) {
     assert_eq!(new, 1, "{what}: {new} answers say that they are the first");
     assert_eq!(effects(office, hook, &case.effect).await, before + 1, "{what}");
 
-    // A caller that never saw that answer and asks again gets the same one, to the letter.
+    // A caller that never received that reply and repeats the request gets exactly the same one.
     let retried = send(office, case, "one-key", &case.body).await;
     assert_eq!((retried.status, &retried.body), (first.status, &first.body), "{what}");
     assert_eq!(retried.header("idempotent-replayed"), "true", "{what}");
@@ -269,7 +268,7 @@ async fn a_replayed_reply_with_patient_data_is_audited_like_the_first(office: Of
         let last = "select count(*) from audit_log where action like '%.replay' and entity_ids <> ''
                     and audit_id = (select max(audit_id) from audit_log)";
         assert_eq!(office.integer(last).await, 1, "{}", case.operation);
-        // Another body is shown nothing.
+        // A different body reveals nothing.
         if let Some(other) = &case.other {
             send(&office, case, "audited", other).await.expect_problem(422, "IDEMPOTENCY_KEY_REUSED");
             assert_eq!(office.integer(rows).await, before + 1, "{}", case.operation);

@@ -1,4 +1,4 @@
-//! The description of the API is made from the code, and code, description and template name the
+//! The API's description is generated from the code, and code, description and template name the
 //! same endpoints.
 
 use std::{collections::BTreeSet, fs};
@@ -38,7 +38,8 @@ fn the_template_routes_exactly_the_documented_endpoints_and_head() {
             item.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
         })
         .collect();
-    // An HTTP API sends HEAD to no route of GET, and `ANY` would hide which methods a path has.
+    // An HTTP API does not route HEAD to a GET route, and `ANY` would hide which methods a path
+    // has.
     let heads = documented.iter().filter_map(|it| it.strip_prefix("GET ").map(|path| format!("HEAD {path}")));
     let expected: BTreeSet<String> = documented.iter().cloned().chain(heads).collect();
     let routed: BTreeSet<String> = template()

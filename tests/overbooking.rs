@@ -1,5 +1,5 @@
-//! Visits that a practice puts on others on purpose: they take their time, and bind nobody but the
-//! API's callers.
+//! Visits that a practice deliberately places over others: they occupy their time and restrict only
+//! the API's callers.
 
 use serde_json::{Value, json};
 use shared::sql::{Constraint, Error};
@@ -8,7 +8,7 @@ use crate::office::{Office, on_both_databases};
 
 const PROVIDER: &str = "/v1/DemoOffice/availability/providers/1";
 
-/// A visit on 2026-03-10 as a program of the practice writes it.
+/// Writes a visit on 2026-03-10 as a program of the practice does.
 async fn write(
     office: &Office,
     bound: bool,
@@ -65,7 +65,7 @@ async fn book(office: &Office, patient: i64, provider: i64, time: &str) -> (u16,
 }
 
 async fn an_unbound_visit_may_overlap_any_other_but_no_bound_visit_may_overlap_it(office: Office) {
-    // Each of the three that a visit takes, for itself: provider, room and patient.
+    // Each of the three that a visit occupies: provider, room and patient.
     let same = [
         ((1002, 1, "102"), Constraint::ProviderFree),
         ((1002, 2, "101"), Constraint::RoomFree),
@@ -79,7 +79,7 @@ async fn an_unbound_visit_may_overlap_any_other_but_no_bound_visit_may_overlap_i
             assert_eq!(refused, Err(constraint), "{first_is_bound}");
             write(&office, false, 2, people, "10:15").await.unwrap();
             assert_eq!(change(&office, 2, "bound = true").await, Err(constraint), "{first_is_bound}");
-            // Where it is on nobody it may be bound, and then it is.
+            // Where it overlaps nothing it may be bound, and then it is.
             change(&office, 2, "bound = true, visit_time = '11:00'").await.unwrap();
             assert_eq!(change(&office, 2, "visit_time = '10:29'").await, Err(constraint));
             change(&office, 2, "visit_time = '10:30'").await.unwrap();
@@ -102,13 +102,13 @@ async fn a_bound_visit_under_an_overlap_can_still_be_changed(office: Office) {
     ] {
         change(&office, 1, columns).await.unwrap();
     }
-    // It isn't moved on the other one, and doesn't come back to where that one is now.
+    // It cannot move onto the other one, or return to where that one is now.
     assert_eq!(change(&office, 1, "visit_time = '10:05'").await, Err(Constraint::ProviderFree));
     change(&office, 1, "status = 'Cancelled'").await.unwrap();
     assert_eq!(change(&office, 1, "status = 'Scheduled'").await, Err(Constraint::ProviderFree));
     change(&office, 2, "status = 'NoShow'").await.unwrap();
     change(&office, 1, "status = 'Scheduled'").await.unwrap();
-    // Nor does it hinder the other one, which is bound by nothing.
+    // It does not restrict the other one either, which is unbound.
     change(&office, 2, "status = 'Scheduled'").await.unwrap();
     change(&office, 2, "visit_time = '10:00', visit_duration = 60").await.unwrap();
 }
@@ -137,7 +137,7 @@ async fn the_api_never_books_the_time_of_overlapping_visits(office: Office) {
 
     assert_eq!(book(&office, 1003, 1, "13:15").await, (409, "PROVIDER_CONFLICT".to_owned()));
     assert_eq!(book(&office, 1002, 2, "13:15").await, (409, "PATIENT_CONFLICT".to_owned()));
-    // Both rooms are taken by visits that aren't bound.
+    // Both rooms are occupied by unbound visits.
     write(&office, false, 4, (1001, 1, "102"), "13:00").await.unwrap();
     assert_eq!(book(&office, 1003, 2, "13:15").await, (409, "RESOURCE_CONFLICT".to_owned()));
     assert_eq!(book(&office, 1003, 2, "13:30").await.0, 201);
@@ -154,7 +154,7 @@ async fn a_visit_that_the_api_moves_overlaps_nothing_and_becomes_bound(office: O
     assert_eq!(reschedule("10:15").await, 409);
     assert_eq!(reschedule("11:00").await, 200);
     assert_eq!(write(&office, true, 3, (1003, 1, "101"), "11:15").await, Err(Constraint::ProviderFree));
-    // What the API cancels frees its time, whatever lies on it.
+    // A visit that the API cancels frees its time even if another one overlaps it.
     write(&office, false, 3, (1003, 1, "101"), "11:00").await.unwrap();
     let cancelled = office.post("/v1/DemoOffice/visits/3/cancel", &json!({})).await;
     assert_eq!(cancelled.status.as_u16(), 200);

@@ -1,4 +1,4 @@
-//! Signing in to the portal, and what its cookie opens.
+//! Signing in to the portal, and what its cookie permits.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ async fn sign_in(office: &Office, access_key: &str) -> Reply {
     office.call("POST", SESSION, &headers, Some(&body)).await
 }
 
-/// What the browser sends back.
+/// Returns what the browser sends back.
 fn cookie(reply: &Reply) -> String {
     reply.expect(201);
     reply.header("set-cookie").split(';').next().unwrap().to_owned()
@@ -23,7 +23,7 @@ async fn get(office: &Office, cookie: &str, path: &str) -> Reply {
     office.call("GET", path, &[("cookie", cookie), ("host", "portal.example.com")], None).await
 }
 
-/// A changing call as the portal makes it.
+/// Makes a changing call as the portal does.
 async fn change(office: &Office, cookie: &str, method: &str, path: &str, body: Option<&Value>) -> Reply {
     let headers = [
         ("cookie", cookie),
@@ -235,7 +235,7 @@ async fn signing_in_again_ends_the_previous_session_of_the_browser() {
         let second = cookie(&change(&office, &first, "POST", SESSION, Some(&again)).await);
         get(&office, &first, SESSION).await.expect_problem(401, "UNAUTHENTICATED");
         get(&office, &second, SESSION).await.expect(200);
-        // One that fails ends none.
+        // A failed sign-in ends no session.
         change(&office, &second, "POST", SESSION, Some(&json!({ "accessKey": "x" })))
             .await
             .expect_problem(401, "INVALID_ACCESS_KEY");

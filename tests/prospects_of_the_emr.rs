@@ -100,7 +100,7 @@ async fn searches_alone_index_imported_patients(office: Office) {
     let mut searches = 0;
     while found(&office, "number6999").await.is_empty() {
         searches += 1;
-        assert!(searches < 10, "a search gets no patient done");
+        assert!(searches < 10, "a search indexes no patient");
     }
     assert_eq!(office.integer("select count(*) from unindexed_patients").await, 0);
 }

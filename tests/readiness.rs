@@ -1,4 +1,5 @@
-//! `GET /v1/admin/readiness`: each check is seen to fail, and none breaks another.
+//! `GET /v1/admin/readiness`: each check is shown to fail, and a failing check does not affect the
+//! others.
 
 mod hanging;
 
@@ -44,14 +45,14 @@ const CHECKS: [&str; 12] = [
     "edgeSecret",
 ];
 
-/// A database that refuses connections is given up after a moment.
+/// A database that refuses connections times out quickly.
 const IMPATIENT: Timeouts = Timeouts {
     connect: Duration::from_millis(300),
     round_trip: Duration::from_millis(300),
     ..timeouts::DATABASE
 };
 
-/// Sees to it that everything is in order.
+/// Sets up a healthy platform.
 async fn arrange(office: &Office) {
     poll(office).await;
     for db in [&office.db, &office.other_db] {
@@ -59,7 +60,7 @@ async fn arrange(office: &Office) {
     }
 }
 
-/// What is answered, with the status that belongs to it.
+/// Returns the response; its status must match its content.
 async fn read(office: &Office) -> Value {
     let reply = office.admin("GET", PATH, None).await;
     let data = reply.body["data"].clone();
@@ -86,7 +87,7 @@ fn figure(check: &Value, name: &str) -> i64 {
     found.unwrap_or_else(|| panic!("no {name}: {check}"))["value"].as_i64().unwrap()
 }
 
-/// The names of the checks that are not `ok`, each with its status.
+/// Returns the names of the checks that are not `ok`, each with its status.
 fn wrong(data: &Value) -> Vec<String> {
     let checks = data["checks"].as_array().unwrap().iter().filter(|it| it["status"] != "ok");
     checks.map(|it| format!("{} {}", it["name"], it["status"]).replace('"', "")).collect()
@@ -128,7 +129,7 @@ async fn every_check_names_its_impact_and_a_runbook_section() {
     }
 }
 
-/// The number that stands in a resource's or parameter's part of the template.
+/// Returns the number in a resource's or parameter's part of the template.
 fn in_template(name: &str, property: &str) -> i64 {
     let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml")).unwrap();
     let (_, rest) = text.split_once(&format!("\n  {name}:\n")).unwrap_or_else(|| panic!("no {name}"));
@@ -247,7 +248,7 @@ async fn a_failing_practice_is_named_with_reason_and_start_until_fixed(office: O
         tzdata: None,
     };
     subscribe(&office, &broken, 1, &[EventScope::Claims]).await;
-    // Another practice's database.
+    // The secret of another practice's database.
     office.app.control.put_practice(&entry("env:DSN_DEMOOFFICE")).await.unwrap();
     office.migrated(&broken).await;
     arrange(&office).await;
@@ -297,11 +298,11 @@ async fn a_poller_schedule_without_a_finished_run_for_five_minutes_fails() {
     assert_eq!(wrong(&data), ["poller failed"]);
     let found = check(&data, "poller");
     assert_eq!((&found["since"], &found["ageSeconds"]), (&json!(NOW), &json!(301)));
-    // A run that begins and never ends is none.
+    // A run that begins and never ends does not count.
     begin(&office.app, 0, 1).await;
     assert_eq!(wrong(&read(&office).await), ["poller failed"]);
 
-    // From now on two schedules, the second of which never runs.
+    // From now on there are two schedules, the second of which never runs.
     begin(&office.app, 0, 2).await;
     end(&office.app, 0, 2).await;
     assert_eq!(wrong(&read(&office).await), Vec::<String>::new(), "it has time until then");
@@ -330,7 +331,7 @@ async fn end(app: &App, shard: u32, of: u32) {
     app.control.end_poll(Schedule { shard, of }, &run).await.unwrap();
 }
 
-/// Messages that nobody sent, past the queue's own ways.
+/// Adds messages directly to the queue, without the product's code.
 async fn put_messages(office: &Office, queue: &str, count: i64) {
     let file = format!("sqlite://{}", office.queue_file.display());
     let mut messages = SqliteConnection::connect(&file).await.unwrap();
@@ -412,7 +413,7 @@ async fn unmigrated_practices_are_counted_and_named() {
             ],
         })
     );
-    // A newer program's.
+    // A schema of a newer program.
     note(office.db.practicepass(), schema + 1, "9999z").await;
     note(office.other_db.practicepass(), schema, shared::domain::zones::version()).await;
     assert_eq!(wrong(&read(&office).await), Vec::<String>::new());
@@ -475,8 +476,8 @@ async fn a_silent_practice_without_subscriptions_is_named(office: Office) {
     control.put_practice(&Practice { dsn_secret: nowhere, ..entry.clone() }).await.unwrap();
     office.app.practices.forget(practice);
     let named = quarter(&office).await;
-    let first = named.iter().position(|it| *it).expect("it is asked in one of the minutes");
-    assert!(named[first..].iter().all(|it| *it), "what was found holds: {named:?}");
+    let first = named.iter().position(|it| *it).expect("it is contacted in one of the minutes");
+    assert!(named[first..].iter().all(|it| *it), "the finding persists: {named:?}");
     control.put_practice(&entry).await.unwrap();
     let named = quarter(&office).await;
     assert!(!named.last().unwrap(), "it answers again: {named:?}");

@@ -1,5 +1,5 @@
-//! Secrets that change while functions run: what is new is known when it is needed, and nothing is
-//! believed for too long.
+//! Secrets that change while functions run: new ones are known when they are needed, and no secret
+//! is accepted for too long.
 
 use std::sync::{Arc, Mutex};
 
@@ -35,7 +35,7 @@ const K2: &str = r#""k2":"fedcba9876543210fedcba9876543210""#;
 const NEW_EDGE_SECRET: &str = "new-edge-secret-of-the-tests-0123456";
 const NEW_ADMIN_SECRET: &str = "new-admin-secret-of-the-tests-012345";
 
-/// How often a secret was fetched.
+/// Counts how often a secret was fetched.
 #[derive(Clone, Debug, Default)]
 struct Fetches(Arc<Mutex<usize>>);
 
@@ -61,7 +61,7 @@ impl Intercept for Fetches {
     }
 }
 
-/// An office whose secrets lie in a Secrets Manager.
+/// An office whose secrets are in a Secrets Manager.
 pub(crate) struct Rotating {
     pub(crate) office: Office,
     app: App,
@@ -113,7 +113,7 @@ impl Rotating {
         Self { office, app, vault, server, fetches, _files: files }
     }
 
-    /// Where a call seems to come from whose distribution shows this secret.
+    /// Returns the apparent address of a call whose distribution sends this secret.
     async fn address_with(&self, secret: &str) -> String {
         address_by(&self.app, secret).await
     }
@@ -123,7 +123,7 @@ impl Rotating {
         self.app.control.api_key(&id).await.unwrap().unwrap()
     }
 
-    /// A token that this ring signs now.
+    /// Returns a token that this ring signs now.
     async fn token_of(&self, ring: &str) -> String {
         let ring = TokenRing::from_secret(ring, "tests").unwrap();
         ring.issue(&self.key().await, self.app.clock.now()).unwrap()
@@ -157,7 +157,7 @@ async fn a_token_of_a_rotated_key_is_valid_despite_a_cached_key() {
     let path = format!("/v1/admin/keys/{}/rotate", id.as_str());
     it.office.admin("POST", &path, Some(&json!({ "overlap": "24h" }))).await.expect(200);
     let new = it.token_of(&only_k1()).await;
-    // Another process rotated the key: this one's cache knows nothing of it.
+    // Another process rotated the key: the cache of this one is stale.
     assert_eq!(it.status_with(&new).await, 200);
     assert_eq!(it.status_with(&old).await, 200);
 }
@@ -179,7 +179,7 @@ async fn a_token_of_a_new_signing_key_is_valid_at_once() {
     it.vault.set("keys", &both_keys()).unwrap();
     let new = it.token_of(&both_keys()).await;
     assert_eq!(it.status_with(&new).await, 200);
-    assert_eq!(it.status_with(&old).await, 200, "the key before still verifies");
+    assert_eq!(it.status_with(&old).await, 200, "the previous key still verifies");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -377,7 +377,7 @@ async fn a_database_that_rejects_the_old_login_is_opened_with_the_new_one() {
     it.office.set_time("2026-03-09T12:00:11Z");
     it.vault.set("dsn", &dsn(&roles[1])).unwrap();
     run_sql(db, &format!("alter role {} nologin", roles[0])).await;
-    // A process that has no connection left, as after minutes without a call.
+    // A process without connections, as after minutes without a call.
     it.app.practices.forget(&practicepass);
     assert_eq!(read().await, 200);
 
@@ -385,7 +385,7 @@ async fn a_database_that_rejects_the_old_login_is_opened_with_the_new_one() {
     run_sql(db, &format!("alter role {} nologin", roles[1])).await;
     it.app.practices.forget(&practicepass);
     it.fetches.take();
-    assert_eq!(read().await, 503, "nobody is let in");
+    assert_eq!(read().await, 503, "nobody is admitted");
     assert_eq!(it.fetches.take(), 0, "it was asked a second ago");
 }
 
@@ -408,7 +408,7 @@ async fn a_database_closed_after_a_restore_is_replaced_by_the_new_one() {
     it.vault.set("dsn", &dsn(&damaged)).unwrap();
     let read = async || it.office.send(&token, "GET", "/v1/DemoOffice/tags", None).await.status.as_u16();
     assert_eq!(read().await, 200);
-    // As the runbook says, from another database of the server.
+    // As in the runbook, from another database of the server.
     let close = format!(
         "alter database {damaged} with allow_connections false;
          select pg_terminate_backend(pid) from pg_stat_activity where datname = '{damaged}'"
@@ -416,7 +416,7 @@ async fn a_database_closed_after_a_restore_is_replaced_by_the_new_one() {
     run_sql(&restored.db, &close).await;
     it.vault.set("dsn", &dsn(&database_name(&restored).await)).unwrap();
     it.office.set_time("2026-03-09T12:00:11Z");
-    // A call finds the connection that was ended, and the circuit is open for seconds.
+    // A call finds the closed connection, and the circuit is open for seconds.
     for _ in 0..300 {
         match read().await {
             200 => return,
@@ -451,7 +451,7 @@ async fn database_name(office: &crate::office::Office) -> String {
     sqlx::query_scalar("select current_database()::text").fetch_one(&mut **connection).await.unwrap()
 }
 
-/// The test server's address, with another database and login.
+/// Returns the test server's address, with another database and login.
 fn dsn_with(database: &str, role: &str) -> String {
     let server = std::env::var("TEST_POSTGRES_URL").unwrap();
     let (_, host) = server.rsplit_once('@').unwrap();

@@ -1,4 +1,5 @@
-//! GET, change, PUT: what was read may be sent back; names and phones as people write them.
+//! GET, change, PUT: a record may be sent back as read; names and phone numbers are accepted as
+//! people write them.
 
 use std::fmt::Write as _;
 
@@ -9,7 +10,7 @@ use crate::{
     office::{Engine, Office, on_both_databases},
 };
 
-/// A row of the EMR's own with nulls and odd but legal texts.
+/// A row of the EMR with nulls and odd but legal texts.
 const ODD: &str = "insert into patients (patient_id, first_name, last_name, full_name, gender, life_stage, \
     type, phone, email, state,
         zip, country, pt_img, created_at, updated_at)
@@ -35,7 +36,7 @@ async fn read_and_written(office: &Office, method: &str, path: &str, access: &Ac
     let written = call(method, Some(&read)).await;
     let mut after = written.expect(200)["data"].clone();
     let mut before = read.clone();
-    // What only the reading of one record shows, or what moves by itself.
+    // Fields that only the reading of one record shows, or that change by themselves.
     let own = ["identityChanges", "keys", "practices", "subscriptions"];
     for name in ["Comments", "History", "lastUsedAt", "updatedAt"].into_iter().chain(own) {
         for value in [&mut before, &mut after] {

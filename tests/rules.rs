@@ -1,5 +1,5 @@
-//! The contract's rules, each with the tests whose names say it; and those rules that belong to no
-//! endpoint group alone.
+//! The contract's rules, each with the tests that enforce it, and the tests of rules that belong to
+//! no single endpoint group.
 
 use std::{fs, path::Path};
 
@@ -11,7 +11,7 @@ use crate::{
     office::{ADMIN_SECRET, Engine, Office, on_both_databases},
 };
 
-/// A rule and the tests that hold it.
+/// A rule and the tests that enforce it.
 const RULES: &[(&str, &[&str])] = &[
     (
         "envelopes of the reference",
@@ -242,7 +242,7 @@ const RULES: &[(&str, &[&str])] = &[
             "the_longest_query_gets_at_most_a_mebibyte_and_never_a_500",
             "stored_data_of_any_size_gets_bounded_replies_and_statements",
             "the_pages_of_a_long_ticket_have_no_gaps",
-            "every_admin_reply_and_its_reads_are_bounded",
+            "admin_lists_of_ten_thousand_items_are_bounded_and_complete",
             "a_reply_over_every_limit_becomes_a_problem",
         ],
     ),

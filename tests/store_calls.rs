@@ -1,4 +1,4 @@
-//! What calls cost in DynamoDB: each one is the callers' time and the operator's money.
+//! The cost of calls in DynamoDB, in callers' time and the operator's money.
 
 use serde_json::json;
 use webhook_fanout::Lane;
@@ -17,7 +17,7 @@ fn is_write(operation: &str) -> bool {
 async fn a_warm_authenticated_call_makes_no_store_request() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
-    // What a partner asks of the control plane itself is read there, once.
+    // Data of the control plane that a partner reads is read there, once.
     let of_the_control_plane = |path: &str| path.starts_with("/v1/me") || path.starts_with("/v1/webhooks");
     let mut free = 0;
     for operation in

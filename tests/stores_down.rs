@@ -1,4 +1,4 @@
-//! A store that is down is our fault and is over soon: callers are told to come back.
+//! A store that is down is our fault and recovers soon: callers get `Retry-After`.
 
 use std::{
     sync::{
@@ -26,10 +26,10 @@ use crate::{
     office::{ADMIN_SECRET, Engine, Office, ends, eventually, on_both_databases, timeouts},
 };
 
-/// Nobody listens there.
+/// An address at which nothing listens.
 const NOWHERE: &str = "http://127.0.0.1:9";
 
-/// An app as the office's, with the control plane of `store` and databases that nobody answers at.
+/// Returns an app like the office's, with the control plane `store` and unreachable databases.
 fn app_with(office: &Office, store: Store) -> App {
     office.another_app(|parts| {
         parts.control = store;
@@ -37,7 +37,7 @@ fn app_with(office: &Office, store: Store) -> App {
     })
 }
 
-/// All databases at `dsn`.
+/// Points all databases to `dsn`.
 fn databases_at(parts: &mut Parts, dsn: &str, timeouts: Timeouts) {
     parts.secrets = Secrets::fixed([
         ("OFFICE_TOKEN_KEYS", r#"{"active":"k1","k1":"0123456789abcdef0123456789abcdef"}"#),
@@ -50,7 +50,7 @@ fn databases_at(parts: &mut Parts, dsn: &str, timeouts: Timeouts) {
     parts.catalogs = Catalogs::default().with_timeouts(timeouts);
 }
 
-/// The app of a process that gives up another's lock after a moment, and nothing else.
+/// Returns the app of a process with a short limit only for waiting for locks.
 fn with_short_lock_timeout(office: &Office) -> App {
     let lock = Duration::from_millis(200);
     let server = ServerTimeouts { lock, ..timeouts::DATABASE.server.unwrap() };
@@ -58,8 +58,8 @@ fn with_short_lock_timeout(office: &Office) -> App {
     office.another_app(|parts| parts.practices = Practices::default().with_timeouts(limits))
 }
 
-/// A call to a database times out after a moment, and its circuit then stays open for longer than
-/// any test takes.
+/// A call to a database times out quickly, and its circuit then stays open for longer than any test
+/// takes.
 const MOMENTARY: Timeouts = Timeouts {
     connect: Duration::from_millis(300),
     round_trip: Duration::from_millis(300),
@@ -82,7 +82,8 @@ fn store_at(office: &Office, endpoint: &str) -> Store {
     Store::with_client(aws_sdk_dynamodb::Client::from_conf(config.build()), office.app.config.tables.clone())
 }
 
-/// A server that takes connections and says nothing: its DSN, and how many it took.
+/// Starts a server that accepts connections and sends nothing; returns its DSN and the number of
+/// connections.
 async fn silent_server() -> (String, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let dsn = format!("postgres://nobody@{}/nowhere?sslmode=disable", listener.local_addr().unwrap());
@@ -138,14 +139,14 @@ async fn calls_return_503_with_retry_after_while_their_database_is_down() {
         reply.expect_problem(503, "UNAVAILABLE");
         assert_eq!(reply.header("retry-after"), "2", "{path}");
     }
-    // One waits for the practice and two for the catalog, which has two connections; the others
-    // don't wait once more.
+    // One call waits for the practice and two for the catalog, which has two connections; the
+    // others do not wait again.
     let waited = connections.load(Ordering::Relaxed);
     assert!((1..=3).contains(&waited), "{waited} connections");
     office.send(&token, "GET", "/v1/me", None).await.expect(200);
 }
 
-/// The EMR or an operator holds a lock for long.
+/// The EMR or an operator holds a lock for a long time.
 async fn a_call_blocked_by_a_lock_returns_503_and_recovers_soon_after(office: Office) {
     let token = office.token("all").await;
     let mut office = office;
@@ -204,9 +205,9 @@ async fn a_locked_row_blocks_only_its_own_changes() {
 #[tokio::test]
 async fn a_hanging_store_does_not_delay_startup() {
     let office = Office::open(Engine::Sqlite).await;
-    // Connections wait in its backlog for ever.
+    // Connections wait in its backlog forever.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let store = store_at(&office, &format!("http://{}", silent.local_addr().unwrap()));
-    // No timeout of the client's ends it.
+    // None of the client's timeouts ends it.
     ends("the start", store.warm_up()).await;
 }

@@ -1,5 +1,5 @@
-//! What operators see of calls and deliveries: lines, metrics, and a request id that leads from one
-//! to the other.
+//! Calls and deliveries as operators see them: log lines, metrics, and a request id that connects
+//! them.
 
 mod emf;
 mod request_ids;
@@ -16,7 +16,8 @@ use crate::{
 };
 use webhook_fanout::Lane;
 
-/// Everything that has metrics but a cold start, once well and once badly.
+/// Performs everything that has metrics, except a cold start, once with success and once with
+/// failure.
 async fn operate(office: &Office) {
     let hook = Receiver::start().await;
     let signup = json!({ "hookUrl": hook.url, "scopes": ["Patients"] });
@@ -52,7 +53,7 @@ async fn watched(filter: &str, namespace: Option<&str>) -> Logs {
     logs
 }
 
-/// Name → value of the metrics that CloudWatch takes from a line.
+/// Returns the names and values of the metrics that CloudWatch extracts from a line.
 fn metrics_of(line: &Value) -> Value {
     let named = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap();
     named
@@ -70,7 +71,7 @@ async fn calls_are_measured_by_route_and_never_by_path() {
     assert_eq!(
         routes,
         ["POST /v1/webhooks/signup", "GET /v1/{PPass}/prospects/{id}", "unmatched", "unmatched"],
-        "a wrong method is no route"
+        "a wrong method has no route"
     );
     let read = &calls[1];
     assert_eq!(read["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["Route"]]));

@@ -1,4 +1,4 @@
-//! Exchanging a key for a token, and what tokens open.
+//! Exchanging a key for a token, and what tokens permit.
 
 use serde_json::json;
 use shared::auth::api_key::{ApiKey, Mode};
@@ -44,7 +44,7 @@ async fn a_wrong_key_returns_401_and_a_key_of_another_practice_404() {
 #[tokio::test]
 async fn attempts_at_a_key_are_limited_to_ten_a_minute() {
     let office = Office::open(Engine::Sqlite).await;
-    // The first 16 bytes make the id, the others the secret: guesses for one key.
+    // The first 16 bytes are the id, the others the secret: these are attempts at one key.
     let guess = |n: u8| {
         let mut random = [n; 48];
         random[..16].fill(7);

@@ -1,4 +1,4 @@
-//! What the overview says of calls that were made.
+//! The overview of past calls.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn overview(office: &Office, query: &str) -> Value {
 async fn the_overview_counts_five_hundred_calls_exactly() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
-    // Of five calls one is refused, one finds nothing.
+    // Of five calls, one is rejected and one finds nothing.
     let call = async |number: usize| match number % 5 {
         0 => office.call("GET", "/v1/me", &[], None).await,
         1 => office.send(&token, "GET", "/v1/DemoOffice/prospects/999999", None).await,
@@ -36,7 +36,7 @@ async fn the_overview_counts_five_hundred_calls_exactly() {
     for round in 0..10 {
         let replies = join_all((0..50).map(|number| call(round * 50 + number))).await;
         assert!(replies.iter().all(|reply| [200, 401, 404].contains(&reply.status.as_u16())));
-        // Environments flush by themselves, also while calls are under way.
+        // Environments flush by themselves, even during calls.
         tokio::join!(office.app.flush(), office.app.flush());
     }
     let mut expected = Usage::default();
@@ -102,8 +102,8 @@ async fn every_figure_is_zero_without_calls() {
     assert_eq!(data["topEndpoints"], json!([]));
 }
 
-/// Calls of these durations in milliseconds, each so often, one a second from `first` on; every
-/// tenth is refused.
+/// Returns calls with these durations in milliseconds and counts, one per second from `first` on;
+/// every tenth is rejected.
 fn of_durations(durations: &[(usize, u64)], first: &str) -> Vec<CallRecord> {
     let each = durations.iter().flat_map(|(times, took)| std::iter::repeat_n(*took, *times));
     let each: Vec<u64> = each.collect();
@@ -117,7 +117,7 @@ fn of_durations(durations: &[(usize, u64)], first: &str) -> Vec<CallRecord> {
     calls
 }
 
-/// All figures are reckoned by hand.
+/// All figures were computed by hand.
 #[tokio::test]
 async fn average_p95_and_days_match_calls_of_known_durations() {
     let office = Office::open(Engine::Sqlite).await;
@@ -126,12 +126,12 @@ async fn average_p95_and_days_match_calls_of_known_durations() {
             office.app.control.record_calls(&batch).await.unwrap();
         }
     };
-    // 95 of 100 took 5 ms, so that is the 95th: (95 · 5 + 5 · 1000) / 100 = 54.75.
+    // 95 of 100 took 5 ms, so that is the 95th percentile: (95 · 5 + 5 · 1000) / 100 = 54.75.
     write(of_durations(&[(95, 5), (5, 1000)], "2026-03-09T09:00:00Z")).await;
     let today = overview(&office, "?days=1").await;
     assert_eq!((&today["avgDurationMs"], &today["p95DurationMs"]), (&json!(54.8), &json!(5)));
-    // Now the 190th of 200 took 1000 ms, which is counted in the bucket of 896 to 1023: (189 · 5 +
-    // 11 · 1000) / 200 = 59.725.
+    // Now the 190th of 200 took 1000 ms, which is counted in the bucket from 896 to 1023: (189 · 5
+    // + 11 · 1000) / 200 = 59.725.
     write(of_durations(&[(94, 5), (6, 1000)], "2026-03-08T09:00:00Z")).await;
     let both = overview(&office, "?days=2").await;
     assert_eq!((&both["avgDurationMs"], &both["p95DurationMs"]), (&json!(59.7), &json!(1023)));
@@ -181,8 +181,8 @@ async fn calls_rejected_by_the_store_are_written_by_the_next_flush() {
     assert_eq!(overview(&office, "?days=1").await["topEndpoints"][0]["calls"], 60);
 }
 
-/// The environment is held while calls are written; beyond the function's time-out it would be
-/// thrown away with its calls.
+/// The environment is occupied while calls are written; after the function's time-out, it would be
+/// discarded with its calls.
 #[tokio::test]
 async fn a_hanging_store_times_out_and_no_call_is_lost() {
     let office = Office::open(Engine::Sqlite).await;
@@ -201,7 +201,7 @@ async fn a_hanging_store_times_out_and_no_call_is_lost() {
     for record in records(60, "2026-03-09T11:00:00Z") {
         log.push(record);
     }
-    // Nothing but the flush's own timeout ends it sooner.
+    // Only the flush's own timeout ends it earlier.
     ends("the flush", log.flush(&store, Duration::from_millis(100))).await;
     assert_eq!(overview(&office, "?days=1").await["totalCalls"], 0);
     log.flush(&office.app.control, office.app.config.timeouts.call_records).await;

@@ -1,4 +1,4 @@
-//! Behind the portal's distribution a call comes from whoever called that, if it really came by it.
+//! A call through the portal's distribution has its viewer's address, if it really came through it.
 
 use axum::{
     Router,
@@ -17,16 +17,16 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::office::{ADMIN_SECRET, EDGE_SECRET, Engine, Logs, OLD_EDGE_SECRET, Office, Reply, request_from};
 
-/// An address of CloudFront's, as API Gateway sees it.
+/// An address of CloudFront, as API Gateway sees it.
 pub(crate) const EDGE: &str = "198.51.100.7";
 const VIEWER: &str = "203.0.113.9";
 
-/// The headers of a call that came by the distribution.
+/// Returns the headers of a call through the distribution.
 pub(crate) fn through_the_edge<'a>(viewer: &'a str, secret: &'a str) -> [(&'static str, &'a str); 2] {
     [("x-officepro-viewer-address", viewer), ("x-officepro-edge-secret", secret)]
 }
 
-/// Where a handler sees the call come from, and what is left of the headers.
+/// Returns the caller's address that a handler sees, and the remaining headers.
 pub(crate) async fn seen(app: &App, request: Request<lambda_http::Body>) -> (String, Vec<String>) {
     let tell = |call: Call, headers: HeaderMap| async move {
         let names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
@@ -160,7 +160,7 @@ async fn the_networks_of_a_key_are_checked_against_the_viewer() {
     }
 }
 
-/// A try at something whose tries are limited by address: path, body, a header.
+/// An attempt that is limited by address: path, body, a header.
 type Try = (&'static str, &'static str, (&'static str, &'static str));
 
 const TRIES: [Try; 5] = [

@@ -167,10 +167,10 @@ on_both_databases!(local_times_become_instants_by_the_compiled_zone_rules);
 
 /// Legal column values of an engine, and their meaning.
 ///
-/// Date, time, and the minutes from midnight of 2026-03-10 that the visit takes, if any.
+/// Date, time, and the minutes from midnight of 2026-03-10 that the visit occupies, if any.
 type TimeCase = (&'static str, &'static str, Option<(i64, i64)>);
 
-/// The date names a day, but it is unclear which.
+/// The date names a day, but it is ambiguous.
 const EVERY_DAY: Option<(i64, i64)> = Some((-100_000, 100_000));
 
 const OF_BOTH: &[TimeCase] = &[
@@ -200,7 +200,7 @@ const OF_SQLITE: &[TimeCase] = &[
     ("'2026-03-10 00:00:00'", "'1899-12-30 09:00:00'", Some((540, 570))),
     ("'2026-03-10T08:00'", "'09:00:00'", Some((540, 570))),
     ("x'323032362d30332d3130'", "x'30393a3030'", Some((540, 570))),
-    // Without a time the visit takes its day.
+    // Without a time, the visit occupies its day.
     ("'2026-03-10'", "'soon'", Some((0, 1440))),
     ("'2026-03-10'", "''", Some((0, 1440))),
     ("'2026-03-10'", "'25:00'", Some((0, 1440))),
@@ -223,7 +223,7 @@ const OF_SQLITE: &[TimeCase] = &[
     ("x'ff00'", "x'ff'", EVERY_DAY),
     ("20260310.0", "'09:00'", Some((540, 570))),
     ("'20260310 10:00'", "'09:00'", Some((540, 570))),
-    // Without a date the visit takes no time.
+    // Without a date, the visit occupies no time.
     ("'infinity'", "'10:00'", None),
     ("'0000-00-00'", "'10:00'", None),
     ("'now'", "'10:00'", None),

@@ -348,7 +348,7 @@ async fn concurrent_requests_with_one_idempotency_key_are_sent_once() {
     let calls = (0..5).map(|_| office.call("POST", "/v1/webhooks/test", &headers, None));
     let mut replies: FuturesUnordered<_> = calls.collect();
     for _ in 0..4 {
-        let reply = ends("those that came second", replies.next()).await;
+        let reply = ends("the later requests", replies.next()).await;
         reply.unwrap().expect_problem(409, "IDEMPOTENCY_IN_PROGRESS");
     }
     gate.open();

@@ -28,12 +28,12 @@ pub struct Timeouts {
     pub polled_database: Duration,
     /// The limit for one poll of a practice, before its lease ends.
     ///
-    /// It catches whatever has no timeout of its own.
+    /// It covers everything without its own timeout.
     pub polled_turn: Duration,
     /// How long one poll indexes imported patients for search.
     pub polled_patients: Duration,
-    /// A run of the poller gives its practices back within this, and writes what it came to within
-    /// the next.
+    /// A run of the poller releases its leases within this time, and writes its results within the
+    /// next.
     pub released_leases: Duration,
     pub run_record: Duration,
     /// The limit for each check of readiness.

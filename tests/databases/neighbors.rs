@@ -168,7 +168,11 @@ async fn a_dedicated_role_starts_in_our_schema_and_a_shared_one_is_unchanged() {
     ));
     admin.execute(reset).await.unwrap();
     let db = opened("Neighbors", &ours, timeouts::DATABASE).await.unwrap();
-    assert_eq!(db.schema_version().await.unwrap(), tenant::migrate::newest(), "the session sees to its own");
+    assert_eq!(
+        db.schema_version().await.unwrap(),
+        tenant::migrate::newest(),
+        "the session sets its own search path"
+    );
     assert!(give_defaults(&db, LIMITS).await.unwrap());
     assert_eq!(text(&mut session(&ours).await, "show search_path").await, "partner_api");
 

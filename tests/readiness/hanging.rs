@@ -1,4 +1,4 @@
-//! Stores that take connections and never answer.
+//! Stores that accept connections and never respond.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use shared::control::{Queue, Store};
 use super::{arrange, check, read, wrong};
 use crate::office::{Engine, Office, ends};
 
-/// A configuration whose client waits for ever.
+/// Returns a configuration whose client waits forever.
 macro_rules! patient {
     ($builder:expr, $endpoint:expr) => {
         $builder
@@ -35,7 +35,7 @@ macro_rules! patient {
     };
 }
 
-/// A server that takes connections and says nothing; its address.
+/// Starts a server that accepts connections and sends nothing; returns its address.
 async fn silent_server() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -75,7 +75,7 @@ struct Way {
     client: Client<HttpConnector, Body>,
 }
 
-/// A way to DynamoDB on which whatever asks for the table of deliveries hangs for ever; its
+/// Starts a proxy to DynamoDB on which requests for the deliveries table hang forever; returns its
 /// address.
 async fn hanging_deliveries(office: &Office) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

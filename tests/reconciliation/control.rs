@@ -1,4 +1,4 @@
-//! A control plane that is older than what was done with it.
+//! A control plane that is older than later changes to it.
 
 use jiff::{SignedDuration, Timestamp};
 use officepro_local::operations::{
@@ -18,7 +18,7 @@ use crate::{
     webhooks::sign_up,
 };
 
-/// A backup, and its moment; whatever follows comes later.
+/// Makes a backup and returns its moment; all that follows is later.
 pub(super) async fn back_up(office: &Office) -> (Vec<Item>, Timestamp) {
     let at = office.app.clock.now();
     let backup = office.back_up_control().await;
@@ -26,7 +26,7 @@ pub(super) async fn back_up(office: &Office) -> (Vec<Item>, Timestamp) {
     (backup, at)
 }
 
-/// The control plane is restored to the backup and reconciled.
+/// Restores the control plane to the backup, and reconciles it.
 pub(super) async fn restored(
     office: &Office,
     (backup, at): &(Vec<Item>, Timestamp),
@@ -79,7 +79,7 @@ async fn a_key_revoked_after_the_backup_stays_revoked() {
         office.a_minute_later();
         assert!(!office.admits(&first).await && !office.admits(&second).await);
         assert!(office.admits(&untouched).await);
-        // The records of both acts are back, and once more there is nothing to do.
+        // The records of both actions are back, and a second run has nothing to do.
         let report = office.reconcile(None, Some(backup.1), true).await;
         expect(&report, "control/audit", Verdict::Good);
         expect(&report, "control/keys", Verdict::Good);
@@ -163,7 +163,7 @@ async fn keys_created_or_changed_after_the_backup_are_named() {
     }
 }
 
-/// An approved request of this company and the token of its claim link.
+/// Returns an approved request of this company and the token of its claim link.
 pub(super) async fn claim_link(office: &Office, company: &str) -> (String, String) {
     let request_body = json!({
         "company": company, "practice": "DemoOffice", "contact": "Nia Bell", "email": "nia@nova.example",
@@ -228,7 +228,7 @@ async fn subscriptions_are_deleted_or_paused_again_and_lost_ones_named() {
         let report = restored(&office, &backup, loss, true).await;
         expect(&report, "control/subscriptions", Verdict::Mended);
         assert!(subscription().await.unwrap().paused_at.is_some());
-        // Deleted by an administrator; by its partner.
+        // One was deleted by an administrator, the other by its partner.
         for by_partner in [false, true] {
             office.restore_control(&backup.0, loss).await;
             office.a_minute_later();
@@ -242,7 +242,7 @@ async fn subscriptions_are_deleted_or_paused_again_and_lost_ones_named() {
             expect(&report, "control/subscriptions", Verdict::Mended);
             assert!(subscription().await.is_none(), "by its partner: {by_partner}");
         }
-        // Signed up, and its secret replaced.
+        // A new sign-up, and a replaced secret.
         office.a_minute_later();
         sign_up(&office, "https://partner.example.com/new", &["Claims"]).await;
         let report = restored(&office, &backup, loss, false).await;
@@ -308,7 +308,7 @@ async fn event_ids_of_a_lost_epoch_are_not_reused(office: Office) {
     poll(&office).await;
     deliver(&office).await;
     let backup = back_up(&office).await;
-    // The log begins anew, which only the control plane remembers.
+    // The log restarts, which only the control plane knows.
     office.sql("delete from log").await;
     for id in 1..=3 {
         office.sql(&row(id, 50 + id)).await;

@@ -18,7 +18,7 @@ use crate::{
     webhooks::sign_up,
 };
 
-/// A table that holds these items.
+/// Creates a table with these items.
 pub(super) async fn table_of(office: &Office, items: &[Item]) -> Store {
     use aws_sdk_dynamodb::types::{
         AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
@@ -62,7 +62,7 @@ async fn missing_items_are_copied_back_and_ended_items_stay_ended() {
         .unwrap();
     office.delete("/v1/webhooks").await.expect(200);
     office.app.calls.flush(&office.app.control, std::time::Duration::from_mins(1)).await;
-    // All is lost.
+    // Everything is lost.
     office.restore_control(&[], Loss::Everything).await;
     office.a_minute_later();
     assert!(!office.admits(&lives).await);
@@ -121,7 +121,7 @@ async fn existing_items_are_overwritten_on_request_and_ended_items_never() {
             office.app.control.api_key(&shared::domain::ids::KeyId(ended.clone())).await.unwrap().unwrap();
         assert_eq!(key.status, shared::auth::KeyStatus::Revoked);
     }
-    // Damaged: nobody changed it, and it differs.
+    // Damaged: nobody changed the item, but it differs.
     let damaged = office.app.control.api_key(&shared::domain::ids::KeyId(untouched)).await.unwrap().unwrap();
     let damaged = shared::auth::KeyRecord { name: "?".to_owned(), revision: damaged.revision + 1, ..damaged };
     let write = office.app.control.change_api_key(&damaged).unwrap();
@@ -159,7 +159,7 @@ async fn a_partners_profile_and_a_corrected_time_zone_are_not_overwritten() {
     let copied = restore_control(control, &copy, period, (true, true)).await.unwrap();
     assert_eq!((copied.counts["partners"].kept, copied.counts["practices"].kept), (1, 1), "{copied:?}");
     assert!(office.get("/v1/me").await.expect(200).to_string().contains("Nia Bell"));
-    // Where the item was lost, the former zone is named.
+    // If the item was lost, the former zone is named.
     office.restore_control(&backup, Loss::AllButTheAuditLog).await;
     let rows = expect(&office.reconcile(None, Some(at), false).await, "control/practices", Verdict::ByHand);
     assert!(rows.len() == 1 && rows[0].contains("set-time-zone DemoOffice America/Denver"), "{rows:?}");
@@ -183,7 +183,7 @@ async fn everything_a_copy_ends_is_named_with_its_reason_and_audited() {
     let acts = control.audit_since(now).await.unwrap();
     let ended = acts.iter().find(|it| it.action == "keys.revoke").unwrap();
     assert_eq!(ended.target.as_deref(), Some(id.as_str()));
-    // A run that writes nothing is none.
+    // A run that writes nothing does not count as a restore.
     let now = office.a_minute_later();
     restore_control(control, &copy, (at, now), (false, true)).await.unwrap();
     assert!(control.audit_since(now).await.unwrap().is_empty());
@@ -241,7 +241,7 @@ async fn pauses_claim_links_and_removed_practices_survive_an_older_copy() {
         for id in ["control/subscriptions", "control/claim-links", "control/practices", "control/keys"] {
             expect(&report, id, Verdict::Good);
         }
-        // By the restore that the audit log tells of: nothing else says that the key is lost.
+        // From the restore that the audit log records: nothing else shows that the key is lost.
         expect(&report, "control/answers", if lost { Verdict::Mended } else { Verdict::Good });
         let again = made().await;
         assert_eq!(again.header("idempotent-replayed"), if lost { "" } else { "true" });

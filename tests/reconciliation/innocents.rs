@@ -1,4 +1,4 @@
-//! What a reconciliation must not end, and what hides from a careless look.
+//! What a reconciliation must not end, and losses that are easy to miss.
 
 use jiff::SignedDuration;
 use officepro_local::operations::reconcile::report::Verdict;

@@ -1,4 +1,5 @@
-//! To which moment the control plane was restored, and whether it was at all.
+//! Determines the moment to which the control plane was restored, and whether it was restored at
+//! all.
 
 use jiff::SignedDuration;
 use officepro_local::operations::{
@@ -55,7 +56,7 @@ async fn the_moment_of_the_copy_is_accepted() {
     let now = office.a_minute_later();
     let copy = table_of(&office, &backup).await;
     assert_eq!(moment_of(&office.app.control, &copy, Some(at), now).await.unwrap(), at);
-    assert!(moment_of(&office.app.control, &copy, None, now).await.is_err(), "nobody says which");
+    assert!(moment_of(&office.app.control, &copy, None, now).await.is_err(), "the moment is unknown");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -75,7 +76,7 @@ async fn nothing_is_forgotten_or_skipped_without_a_restore() {
     let make = async || office.call("POST", "/v1/admin/keys", &headers, Some(&key.to_string())).await;
     let first = make().await.expect(201)["data"]["id"].clone();
     revoke(&office, "prospects").await;
-    // One link is open, and another was used meanwhile: its request knows the key.
+    // One link is open, and another was used meanwhile: its request names the key.
     let (_, open) = super::control::claim_link(&office, "Nova Care").await;
     let (_, used) = super::control::claim_link(&office, "Vela Care").await;
     office.a_minute_later();
@@ -123,7 +124,7 @@ async fn a_practice_removed_or_added_after_the_backup_is_named() {
         assert!(rows.iter().any(|it| it.starts_with("OldClinic is registered again")), "{rows:?}");
         assert!(rows.iter().any(|it| it.starts_with("NewClinic is lost")), "{rows:?}");
         assert!(report.failures().any(|it| it.id == "control/practices"));
-        // People see to it.
+        // This requires manual work.
         let now = office.a_minute_later();
         removal::remove_practice(control, &old, std::time::Duration::ZERO, now).await.unwrap();
         control.put_practice(&Practice { registered_at: Some(now), ..entry }).await.unwrap();

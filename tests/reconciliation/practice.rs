@@ -20,7 +20,7 @@ fn visit(time: &str) -> Value {
     })
 }
 
-/// A booking; its id and its request's.
+/// Books a visit; returns its id and the request's.
 async fn book(office: &Office, time: &str, request_id: &str) -> i64 {
     let authorization = format!("Bearer {}", office.token("all").await);
     let headers = [
@@ -33,7 +33,7 @@ async fn book(office: &Office, time: &str, request_id: &str) -> i64 {
     reply.expect(201)["data"]["VisitID"].as_i64().unwrap()
 }
 
-/// The practice's database is as it was when its log ended at `log` and its visits at `visit`.
+/// Restores the practice's database to when its log ended at `log` and its visits at `visit`.
 async fn restore(office: &Office, log: i64, visit: i64) {
     let lost = "(select request_id from log where log_id > ";
     office.sql(&format!("delete from audit_log where request_id in {lost} {log})")).await;
@@ -117,8 +117,8 @@ async fn lost_bookings_are_listed_with_their_callers_and_ids_not_reused(office: 
         "{acts:?}"
     );
 
-    // The same request books again, for the first answer is lost with its booking; under an id that
-    // nobody knows.
+    // The same request books again, because the first reply is lost with its booking; the new visit
+    // has an id that nobody knows.
     let again = book(&office, "11:00:00", "lost-booking-1").await;
     assert!(again > unsent + 1_000, "{again}");
     poll(&office).await;
@@ -131,7 +131,7 @@ async fn lost_bookings_are_listed_with_their_callers_and_ids_not_reused(office: 
     assert_eq!(unique.len(), ids.len(), "no event id stands for two events: {ids:?}");
     assert!(ids.last().unwrap().starts_with("DemoOffice-1."), "{ids:?}");
 
-    // Once more it finds everything done, and begins no epoch.
+    // A second run finds everything done, and begins no epoch.
     office.a_minute_later();
     let report = office.reconcile(Some(at), None, true).await;
     expect(&report, "DemoOffice/log", Verdict::Good);
@@ -139,7 +139,7 @@ async fn lost_bookings_are_listed_with_their_callers_and_ids_not_reused(office: 
     let state = office.app.control.dispatch_states(Some(office.db.practicepass())).await.unwrap();
     assert_eq!(state[0].progress.epoch, 1);
 
-    // Ids that were passed over for one restore are in the backup of the next.
+    // Ids that were skipped for one restore are in the backup of the next.
     let later = office.later(SignedDuration::from_secs(90));
     office.a_minute_later();
     let report = office.reconcile(Some(later), None, false).await;
@@ -161,8 +161,8 @@ async fn a_row_that_reuses_the_id_of_a_lost_one_is_sent(office: Office) {
     poll(&office).await;
     deliver(&office).await;
     restore(&office, log, visits).await;
-    // The EMR goes on, and the poller sees one missing row only; then another row is committed late
-    // under its id.
+    // The EMR continues, and the poller sees only one missing row; then another row is committed
+    // late under its id.
     let insert = "insert into log (log_id, table_name, action, record_id, logged_at) values";
     office.sql(&format!("{insert} ({}, 'visits', 'insert', 71, '2026-03-09T12:10:00Z')", log + 2)).await;
     poll(&office).await;
@@ -180,7 +180,7 @@ async fn a_row_that_reuses_the_id_of_a_lost_one_is_sent(office: Office) {
         ids
     };
     deliver(&office).await;
-    assert!(sent(72).await.is_empty(), "the poller alone can't know of it");
+    assert!(sent(72).await.is_empty(), "the poller alone cannot know it");
     let report = office.reconcile(Some(at), None, true).await;
     let rows = expect(&report, "DemoOffice/log", Verdict::Mended);
     assert!(rows.iter().any(|it| it.contains(&format!("from {} on", log + 1))), "{rows:#?}");
@@ -195,7 +195,7 @@ async fn a_stored_reply_about_a_lost_record_is_forgotten(office: Office) {
     let id = book(&office, "10:00:00", "kept-answer-1").await;
     let stays = book(&office, "11:00:00", "kept-answer-2").await;
     let at = office.later(SignedDuration::from_secs(90));
-    // One table only was restored.
+    // Only one table was restored.
     office.sql(&format!("delete from visits where visit_id = {id}")).await;
     office.a_minute_later();
     assert_eq!(book(&office, "10:00:00", "kept-answer-1").await, id, "a replay answers about nothing");
@@ -243,7 +243,7 @@ async fn overlapping_visits_are_detected() {
     book(&office, "14:00:00", "booking-2").await;
     office.a_minute_later();
     expect(&office.reconcile(Some(at), None, false).await, "DemoOffice/overlaps", Verdict::Good);
-    // Past the constraint, as a broken restore may be.
+    // Bypass the constraint, as a faulty restore may.
     office.sql("drop trigger visits_placed_on_update").await;
     let columns = ["starts_at", "ends_at", "provider_starts_at", "provider_ends_at"];
     let moved =
@@ -283,11 +283,11 @@ async fn a_second_restore_of_the_same_backup_reuses_no_id(office: Office) {
     for (number, time) in ["10:00:00", "11:00:00", "14:00:00"].into_iter().enumerate() {
         given.push(book(&office, time, &format!("between-{number}")).await);
     }
-    // The programs of the EMR made some, too, which nothing here knows of.
+    // The EMR's programs created some, too, which nothing here records.
     let used = end_of(&office, "visits", "visit_id").await + 20;
     restore(&office, log, visit).await;
     office.a_minute_later();
-    // As a restored database has no record of the first reconciliation.
+    // A restored database has no record of the first reconciliation.
     office.sql("delete from audit_log where action = 'restore.reconcile'").await;
     expect(&office.reconcile(Some(at), None, true).await, "DemoOffice/record-ids", Verdict::Mended);
     office.a_minute_later();
@@ -307,7 +307,7 @@ async fn a_lost_visit_with_an_already_reused_id_is_named(office: Office) {
     deliver(&office).await;
     restore(&office, log, visit).await;
     office.a_minute_later();
-    assert_eq!(book(&office, "13:00:00", "stranger").await, lost, "nobody had passed over it");
+    assert_eq!(book(&office, "13:00:00", "stranger").await, lost, "nobody had skipped it");
     let report = office.reconcile(Some(at), None, true).await;
     let rows = expect(&report, "DemoOffice/ids-given-again", Verdict::ByHand);
     assert!(rows.len() == 1 && rows[0].contains(&format!("visits {lost}")), "{rows:?}");

@@ -90,7 +90,7 @@ async fn redriven_dead_letters_are_sent_unless_delivered_meanwhile() {
     gate.set(NEW_DELIVERIES).await;
     stack.emit("Patients", 2).await;
     until_true("two dead letters", async || dead_letters().await == 2).await;
-    assert!(endpoint.arrivals().is_empty(), "nothing is sent that isn't on record");
+    assert!(endpoint.arrivals().is_empty(), "nothing is sent without a record");
     let letters = queues.read_dead_letters().await;
     assert_eq!(letters.len(), 2);
 

@@ -91,7 +91,7 @@ async fn the_old_edge_secret_stays_while_a_distribution_may_use_it() {
     }
     let again = stack.operate(&["rotate-edge-secret"]).await.expect();
     assert!(again.contains(&format!("EdgeSecretVersion={}", version())), "{again}");
-    assert_eq!(pair(&stack), both, "a rotation that was cut off is not begun anew");
+    assert_eq!(pair(&stack), both, "an interrupted rotation is not restarted");
     assert!(finish(&version()).await.status.success());
     assert_eq!(pair(&stack), json!({ "current": both["current"] }));
 }

@@ -39,7 +39,7 @@ impl Call {
     }
 }
 
-/// What the calls of a load test need from the stack.
+/// The stack's data that the calls of a load test need.
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) http: crate::http::Http,

@@ -66,7 +66,7 @@ async fn a_practice_can_be_added_and_read_by_its_first_partner() {
     let said = stack.operate(&first).await.expect();
     let key = said.trim().rsplit(' ').next().unwrap();
     assert!(key.starts_with("op_live_"), "{said}");
-    assert_eq!(stack.operate(&first).await.expect(), said, "a repetition makes no second one");
+    assert_eq!(stack.operate(&first).await.expect(), said, "a repetition creates no second one");
     let reply = stack
         .http
         .send(
@@ -136,14 +136,14 @@ async fn an_invalid_practice_is_not_added() {
     }
     assert_eq!(tables_in(&emr).await, 1);
     let said = stack.operate(&["migrate"]).await.expect();
-    assert!(!said.contains("EastClinic"), "a failed one is in nobody's way: {said}");
+    assert!(!said.contains("EastClinic"), "a failed one blocks nothing: {said}");
     let elsewhere = format!("sqlite://{}", stack.folder.join("data/practices/East.sqlite").display());
     let check = ["check-dsn", "EastClinic", "--dsn-stdin"];
     let said = stack.operate_with(&check, &elsewhere).await.expect();
     assert!(said.contains("no such file yet"), "{said}");
-    assert!(!stack.folder.join("data/practices/East.sqlite").exists(), "trying makes no database");
+    assert!(!stack.folder.join("data/practices/East.sqlite").exists(), "a check creates no database");
     let said = stack.operate_with(&add_east, &elsewhere).await.expect();
-    assert!(said.contains("EastClinic: migrated"), "the mistake was mended: {said}");
+    assert!(said.contains("EastClinic: migrated"), "the mistake was corrected: {said}");
     refused(&add_east, &other, "set-practice-dsn").await;
     let said = stack.operate(&["check-dsn", "EastClinic"]).await.expect();
     assert!(
@@ -238,7 +238,7 @@ async fn the_catalog_moves_only_to_a_verified_database() {
         assert!(said.contains(cause) && said.contains("is unchanged"), "{wrong}: {said}");
         assert_eq!(current(), before, "{wrong}");
     }
-    assert!(!missing.exists(), "trying makes no database");
+    assert!(!missing.exists(), "a check creates no database");
     let (unmade, empty) = (folder.path().join("data/empty.sqlite"), folder.path().join("data/new.sqlite"));
     let url = |file: &std::path::Path| format!("sqlite://{}", file.display());
     std::fs::write(&unmade, "").unwrap();
@@ -249,14 +249,14 @@ async fn the_catalog_moves_only_to_a_verified_database() {
         assert!(said.contains("is empty, and the current one is not") && said.contains("--new"), "{said}");
         assert_eq!(current(), before);
     }
-    assert_eq!(tables_in(&url(&unmade)).await, 0, "nothing is made in what is refused");
+    assert_eq!(tables_in(&url(&unmade)).await, 0, "nothing is created in a rejected database");
     let respelled = format!("{before}?mode=rw");
     for _ in 0..2 {
         stack.operate_with(&command, &respelled).await.expect();
     }
     assert_eq!(current(), respelled);
     let previous = &file(&stack, "secrets.json")["secrets"]["CatalogDsnSecret"]["AWSPREVIOUS"]["value"];
-    assert_eq!(previous, &before, "the way back is still there after the repetition");
+    assert_eq!(previous, &before, "the previous string survives the repetition");
 
     let token = stack.token().await;
     let catalog = folder.path().join("data/catalog.sqlite");
@@ -293,10 +293,10 @@ async fn a_practice_with_patients_cannot_move_to_an_empty_database() {
         assert!(said.contains(cause) && said.contains("is unchanged"), "{said}");
         assert_eq!(current(), before);
     }
-    assert_eq!(tables_in(&url(&unmade)).await, 0, "nothing is made in what is refused");
+    assert_eq!(tables_in(&url(&unmade)).await, 0, "nothing is created in a rejected database");
     stack.operate_with(&[&command[..], &["--new"]].concat(), &url(&unmade)).await.expect();
     stack.operate_with(&command, &url(&empty)).await.expect();
-    assert_eq!(current()["value"], url(&empty), "an empty one may take the place of an empty one");
+    assert_eq!(current()["value"], url(&empty), "an empty one may replace an empty one");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -326,7 +326,7 @@ async fn an_unusable_admin_secret_never_becomes_current() {
     let said = stack.operate_with(&finish, "a-guess-of-the-admin-secret-0123456789").await.expect_failure();
     assert!(said.contains("nothing was changed"), "{said}");
     stack.operate(&["rotate-admin-secret", "--abort"]).await.expect();
-    assert_eq!(stored()["value"], before["value"], "the one before is the only one again");
+    assert_eq!(stored()["value"], before["value"], "the previous one is the only one again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -367,7 +367,7 @@ async fn a_replay_resends_the_events_of_a_period_to_all_subscriptions() {
         if said.contains("3 events were queued") { Ok(()) } else { Err(said) }
     })
     .await;
-    until("each of them once more", async || {
+    until("a second delivery of each", async || {
         let arrived = endpoint.arrivals().len();
         if arrived >= 6 { Ok(()) } else { Err(format!("{arrived} arrivals")) }
     })
@@ -390,7 +390,7 @@ async fn a_replay_resends_the_events_of_a_period_to_all_subscriptions() {
         let practice: &[&str] =
             if command == "replay" { &["eventfulclinic"] } else { &["--practice", "eventfulclinic"] };
         let said = stack.operate(&[&[command], practice, &["--from", from, "--to", to]].concat()).await;
-        assert!(!said.out.contains('…'), "nothing is begun: {said:?}");
+        assert!(!said.out.contains('…'), "nothing is started: {said:?}");
         let said = said.expect_failure();
         assert!(said.contains(reason), "{command}: {said}");
     }

@@ -77,7 +77,7 @@ async fn tour(stack: &Stack, endpoint: &Endpoint) {
     stack.operate(&["migrate", "--all"]).await.expect();
 }
 
-/// Goes from the public form to a key, and signs in to the portal and out with it.
+/// Requests access, claims a key, and signs in to the portal and out with it.
 async fn through_the_portal(stack: &Stack) {
     let call = async |method: &str, path: &str, cookie: &str, body: &Value| {
         let url = format!("{}{path}", stack.base);

@@ -163,7 +163,7 @@ async fn a_stalled_database_affects_only_its_own_practice() {
     }
 }
 
-/// Makes a call that needs what is locked.
+/// Makes a call that needs the locked rows or tables.
 async fn blocked_call(caller: Caller, row: bool) -> Call {
     if row {
         caller.put("/v1/DemoOffice/prospects/1001", &json!({ "NickName": "Waits" })).await
@@ -172,7 +172,7 @@ async fn blocked_call(caller: Caller, row: bool) -> Call {
     }
 }
 
-/// Makes a call to the same practice that does not need it, mostly in the function whose calls
+/// Makes a call to the same practice that does not need them, mostly in the function whose calls
 /// wait.
 async fn independent_call(caller: Caller, number: usize) -> Call {
     match number % 4 {

@@ -1,4 +1,4 @@
-//! What operators find in the functions' logs.
+//! The functions' logs, as operators use them.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Lines with metrics keep to CloudWatch's specification of the embedded metric format.
+//! Lines with metrics conform to CloudWatch's specification of the embedded metric format.
 
 use serde_json::{Map, Value};
 
@@ -34,10 +34,10 @@ const UNITS: [&str; 27] = [
     "None",
 ];
 
-/// Makes a good line a bad one.
+/// Changes a valid line into an invalid one.
 type Spoil = fn(&mut Value);
 
-/// What the specification forbids in a line; nothing for a good one.
+/// Returns the violations of the specification in a line.
 fn faults_of(line: &Value) -> Vec<String> {
     let mut faults = Vec::new();
     let mut must = |holds: bool, rule: &str| {
@@ -121,7 +121,7 @@ async fn the_checker_enforces_the_rules_of_the_specification() {
         }),
         ("a dimension that is not a text", |it| it["Route"] = 1.into()),
         ("a metric that is not a number", |it| it["Duration"] = "1".into()),
-        ("a metric that isn't there", |it| drop(it.as_object_mut().unwrap().remove("Faults"))),
+        ("a missing metric", |it| drop(it.as_object_mut().unwrap().remove("Faults"))),
     ];
     for (what, spoil) in spoilt {
         let mut line = good.clone();

@@ -1,4 +1,4 @@
-//! A request id leads from the call that booked to the partner's endpoint.
+//! A request id connects the call that booked with the partner's endpoint.
 
 use futures::FutureExt;
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ async fn book(office: &Office) {
     office.call("POST", "/v1/DemoOffice/visits/book", &headers, Some(&booking)).await.expect(201);
 }
 
-/// The request ids of the messages that can be received now, in the order of their log ids.
+/// Returns the request ids of the messages that can be received now, ordered by their log ids.
 async fn queued(office: &Office) -> Vec<Value> {
     let received = office.queue.receive().await;
     let mut bodies: Vec<Value> = received.iter().map(|it| serde_json::from_str(&it.body).unwrap()).collect();

@@ -66,7 +66,7 @@ impl Timeouts {
     /// For API calls: an unavailable database is reported within two seconds.
     ///
     /// No transaction stays open longer than a call. Otherwise a frozen or lost environment would
-    /// go on holding its locks.
+    /// keep its locks.
     pub const OF_CALLERS: Self = Self {
         // Short, so that a practice is back within seconds; waiting costs an environment at most a
         // sixth of its time. What an unanswered COMMIT did is known from the idempotency record

@@ -110,7 +110,7 @@ impl Operator {
 }
 
 /// How long after its retirement a key may have valid tokens: during an outage of Secrets Manager,
-/// a process goes on signing with it.
+/// a process continues to sign with it.
 fn still_signs() -> SignedDuration {
     LIFETIME + MAX_AGE_IN_AN_OUTAGE
 }

@@ -195,7 +195,7 @@ async fn the_demo_databases_are_closed_before_functions_open_them() {
         ["practices/DemoOffice.sqlite-wal", "practices/LakesideClinic.sqlite-wal", "catalog.sqlite-wal"];
     let open: Vec<_> = logs.into_iter().filter(|log| root.path().join(log).exists()).collect();
     stores.stop().await;
-    assert_eq!(open, Vec::<&str>::new(), "a function that opens one now can find it locked");
+    assert_eq!(open, Vec::<&str>::new(), "a function that opens one now may find it locked");
 }
 
 #[tokio::test]

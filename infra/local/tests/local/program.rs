@@ -252,7 +252,7 @@ async fn messages_reach_the_function_and_only_failed_ones_are_redelivered() {
 
     let (id, event) = process.next().await;
     let event: Value = serde_json::from_slice(&event).unwrap();
-    assert_eq!(event["Records"][0]["body"], "first", "it comes back");
+    assert_eq!(event["Records"][0]["body"], "first", "it is redelivered");
     assert_eq!(event["Records"][0]["attributes"]["ApproximateReceiveCount"], "2");
     process.respond(&id, r#"{"batchItemFailures":[]}"#).await;
     let attributes = || async {

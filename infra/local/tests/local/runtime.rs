@@ -102,7 +102,10 @@ async fn the_next_invocation_waits_for_extensions_but_the_reply_does_not() {
         (Some("INVOKE"), Some(id.as_str()))
     );
     assert!(event["deadlineMs"].is_u64() && event["tracing"]["type"] == "X-Amzn-Trace-Id");
-    assert!(timeout(Duration::from_millis(50), &mut silent_next).await.is_err(), "it asked for no events");
+    assert!(
+        timeout(Duration::from_millis(50), &mut silent_next).await.is_err(),
+        "it registered for no events"
+    );
 
     process.respond(&id, "one").await;
     assert_eq!(first.await.unwrap().unwrap(), success("one"), "the reply goes out at once");
@@ -315,7 +318,7 @@ async fn environments_of_a_new_version_start_one_by_one() {
     bench.host.deploy(&BTreeMap::from([("probe".to_owned(), script())]));
     let first = bench.process().await;
     wait_a_moment().await;
-    assert!(bench.started().is_none(), "the first has not come up");
+    assert!(bench.started().is_none(), "the first has not started");
     let first = poll_in_background(&first);
     let second = bench.process().await;
     let second = poll_in_background(&second);

@@ -358,7 +358,7 @@ async fn a_group_with_thousands_of_messages_delays_no_other_group() {
     }
     let next = bench.receive().await;
     let mut bodies: Vec<&str> = next.iter().map(|it| it.body.as_deref().unwrap()).collect();
-    assert_eq!(bodies.len(), 10, "what nobody else wants the noisy one gets");
+    assert_eq!(bodies.len(), 10, "the noisy one gets the unused capacity");
     let quiet: Vec<&str> = bodies.extract_if(.., |it| !it.starts_with("noisy")).collect();
     assert_eq!(quiet, ["quiet 0", "other 0", "quiet 1", "other 1"]);
     assert_eq!(

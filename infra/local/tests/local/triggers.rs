@@ -86,7 +86,7 @@ async fn a_schedule_runs_at_start_and_every_interval_without_overlap() {
     let before = count("free");
     eventually("runs of both", || (count("held") > 0 && count("free") >= before + 4).then_some(())).await;
     let (held, free) = (count("held"), count("free") - before);
-    assert!(held < free + MISSED / 2, "what was missed is made up for: {held} beside {free}");
+    assert!(held < free + MISSED / 2, "missed runs are made up for: {held} beside {free}");
     triggers.stop_taking();
     ends("the triggers", triggers.finished()).await;
 }
@@ -159,7 +159,7 @@ async fn left(endpoint: &str) -> BTreeMap<&'static str, usize> {
 
 async fn in_flight(endpoint: &str, count: usize) {
     let taken = async { while left(endpoint).await["NotVisible"] != count {} };
-    ends("what is taken off the queue", taken).await;
+    ends("messages received from the queue", taken).await;
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn concurrent_batches_stay_within_the_limit_of_the_trigger() {
     // The pollers woken together with these two have had ample time to take the others.
     let rest = Receive { maximum: 10, visibility_timeout: None, wait: Duration::ZERO };
     let left = sqs.service.receive("Events", rest).await.unwrap();
-    assert_eq!(left.len(), 2, "what is not in work is left in the queue");
+    assert_eq!(left.len(), 2, "other messages stay in the queue");
     for (process, id) in [(&one, first), (&two, second)] {
         process.respond(&id, "{}").await;
     }

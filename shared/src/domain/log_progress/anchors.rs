@@ -172,8 +172,8 @@ mod tests {
             anchors.restart(LogId(1_000), &seen(&anchors, ids, 1_000, print))
         };
         assert_eq!(restart(1..=0, &own), None, "an empty log says nothing");
-        assert_eq!(restart(1_001..=1_002, &own), None, "cleared, and gone on");
-        assert_eq!(restart(1..=3, &|_| 0), Some(LogId(0)), "emptied, its sequence with it");
+        assert_eq!(restart(1_001..=1_002, &own), None, "cleared, and continued");
+        assert_eq!(restart(1..=3, &|_| 0), Some(LogId(0)), "truncated with its sequence");
         assert_eq!(restart(1..=1_500, &|_| 0), Some(LogId(0)), "and grown past the position");
         assert_eq!(restart(1..=998, &own), Some(LogId(998)), "restored");
         let restored = |id: i64| if id <= 500 { own(id) } else { 0 };

@@ -39,12 +39,12 @@ fn a_gap_is_dropped_only_after_a_day_and_a_thousand_rows_above_it() {
         progress.advance(LogId(id), at(0));
     }
     progress.drop_old_gaps(at(2 * day), None);
-    assert_eq!(ranges(&progress), [(1, 1), (3, 3)], "what lies above them may be strays");
+    assert_eq!(ranges(&progress), [(1, 1), (3, 3)], "rows above them may be outliers");
     (5..1_004).for_each(|id| progress.advance(LogId(id), at(0)));
     progress.drop_old_gaps(at(day), None);
     assert_eq!(ranges(&progress), [(1, 1), (3, 3)]);
     progress.drop_old_gaps(at(day + 1), Some(LogId(1)));
-    assert_eq!(ranges(&progress), [(1, 1), (3, 3)], "what came of it has not been dealt with yet");
+    assert_eq!(ranges(&progress), [(1, 1), (3, 3)], "its row has not been processed yet");
     progress.drop_old_gaps(at(day + 1), Some(LogId(2)));
     assert_eq!(ranges(&progress), [(3, 3)]);
     progress.advance(LogId(1_004), at(0));
@@ -71,7 +71,7 @@ fn gaps_are_read_at_each_poll_for_ten_minutes_then_once_a_minute() {
     progress.advance(LogId(20_000), at(0));
     let read = |all, now| progress.gaps_to_read(all, at(now)).map(|gap| gap.from.0).collect::<Vec<_>>();
     assert_eq!(read(false, 600), [1, 3]);
-    assert_eq!(read(false, 601), [3], "the position's is read always");
+    assert_eq!(read(false, 601), [3], "the row at the position is always read");
     assert_eq!(read(true, 601), [1, 3]);
 }
 
@@ -105,7 +105,7 @@ fn a_log_that_continues_above_a_jump_moves_its_position_there() {
     assert_eq!((progress.position(), progress.islands()), (LogId(1_000_020), vec![]));
     assert_eq!(ranges(&progress), [(101, 1_000_000)], "rows at the old position are read all the same");
     progress.fill(LogId(101), at(0));
-    assert_eq!(progress.position(), LogId(101), "it goes on where the last row came");
+    assert_eq!(progress.position(), LogId(101), "it continues at the latest row");
 }
 
 #[test]
