@@ -165,7 +165,7 @@ impl Office {
     }
 
     /// Opens an office with a queue that rejects entries of batches.
-    pub(crate) async fn open_with_refusals(engine: Engine) -> Self {
+    pub(crate) async fn open_with_rejecting_queue(engine: Engine) -> Self {
         Box::pin(Self::start(engine, true)).await
     }
 

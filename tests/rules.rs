@@ -267,25 +267,25 @@ const RULES: &[(&str, &[&str])] = &[
         &[
             "a_sign_up_responds_as_documented_and_a_repeat_keeps_the_secret",
             "a_rejected_url_is_named_and_nothing_is_stored",
-            "no_socket_is_opened_to_an_address_that_is_not_public",
+            "connections_to_addresses_that_are_not_public_are_never_opened",
         ],
     ),
     (
         "deliveries",
         &[
             "an_event_reaches_the_partner_signed_and_without_patient_data",
-            "a_redirect_is_a_failure_and_is_not_followed",
-            "gone_disables_the_subscription_and_the_partner_sees_why",
-            "a_wait_that_the_endpoint_asks_for_is_granted",
-            "a_429_holds_the_endpoint_and_uses_up_no_attempt",
-            "a_retry_after_is_read_in_every_form_and_bounded",
+            "a_redirect_is_a_failure",
+            "a_410_disables_the_subscription_and_the_partner_sees_why",
+            "a_wait_that_the_endpoint_requests_is_respected",
+            "a_429_pauses_the_endpoint_and_uses_no_attempt",
+            "retry_after_is_accepted_in_every_form_and_capped",
         ],
     ),
     (
         "retries",
         &[
             "a_failed_delivery_is_retried_on_schedule_until_it_is_exhausted",
-            "a_subscription_that_only_failed_for_five_days_is_disabled",
+            "a_subscription_that_fails_for_five_days_is_disabled",
         ],
     ),
     ("old secrets for 24 h", &["both_secrets_sign_for_a_day_after_a_rotation"]),

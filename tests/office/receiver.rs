@@ -152,7 +152,7 @@ impl Receiver {
     }
 
     /// Returns the number of calls in progress, and the bytes of all responses so far.
-    pub(crate) fn under_way_and_sent(&self) -> (usize, usize) {
+    pub(crate) fn in_progress_and_bytes_sent(&self) -> (usize, usize) {
         let state = self.state.lock().unwrap();
         (state.under_way, state.sent)
     }
