@@ -1,4 +1,4 @@
-//! Invariants of the code's shape.
+//! Invariants of the code's structure.
 
 use std::{
     fs,
@@ -9,7 +9,7 @@ const SHARED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/src");
 const FUNCTIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../functions");
 
 #[test]
-fn a_module_of_shared_uses_only_the_modules_below_it() {
+fn shared_modules_use_only_the_modules_below_them() {
     let lib = fs::read_to_string(format!("{SHARED}/lib.rs")).unwrap();
     let layers: Vec<&str> =
         lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
@@ -26,7 +26,7 @@ fn a_module_of_shared_uses_only_the_modules_below_it() {
 }
 
 #[test]
-fn no_sql_stands_outside_of_the_modules_of_the_databases() {
+fn only_the_database_modules_contain_sql() {
     for file in rust_files(Path::new(FUNCTIONS)).into_iter().chain(rust_files(Path::new(SHARED))) {
         let of_database = |layer: &str| sources(layer).iter().any(|(path, _)| *path == file);
         if ["sql", "tenant", "catalog"].into_iter().any(of_database) {
@@ -38,7 +38,7 @@ fn no_sql_stands_outside_of_the_modules_of_the_databases() {
 }
 
 #[test]
-fn no_function_reads_the_clock_or_the_environment_by_itself() {
+fn functions_never_read_the_clock_or_the_environment_directly() {
     for file in rust_files(Path::new(FUNCTIONS)) {
         let source = fs::read_to_string(&file).unwrap();
         for forbidden in ["Timestamp::now", "SystemTime::now", "Zoned::now", "env::var"] {
@@ -48,7 +48,7 @@ fn no_function_reads_the_clock_or_the_environment_by_itself() {
 }
 
 #[test]
-fn links_in_documents_lead_to_files_that_exist() {
+fn links_in_documents_point_to_existing_files() {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut links = 0;
     for folder in ["", "infra", "infra/bridges"] {

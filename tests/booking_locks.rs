@@ -26,7 +26,7 @@ async fn waiting(office: &Office) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn other_providers_are_booked_while_a_booking_waits_for_the_emrs_uncommitted_visit() {
+async fn an_uncommitted_emr_visit_delays_no_other_provider() {
     let office = Arc::new(Office::open(Engine::Postgres).await);
     office
         .sql(
@@ -73,7 +73,7 @@ async fn other_providers_are_booked_while_a_booking_waits_for_the_emrs_uncommitt
 ///
 /// The second waits for that room and has to choose again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_room_that_somebody_takes_meanwhile_is_replaced_by_another_one() {
+async fn a_room_taken_by_a_concurrent_booking_is_replaced_by_another() {
     let office = Arc::new(Office::open(Engine::Postgres).await);
     let token: Arc<str> = office.token("all").await.into();
     let mut emr = office.db.begin().await.unwrap();
@@ -125,7 +125,7 @@ async fn uncommitted(office: &Office, visits: &[(&str, i64)]) -> Transaction {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_room_that_the_emr_has_not_committed_is_left_for_another_one() {
+async fn a_room_in_an_uncommitted_emr_visit_is_skipped_for_another() {
     let office = with_lock_limit(Duration::from_secs(4)).await;
     let token = office.token("all").await;
     let book = async |provider, patient, time: &str| {
@@ -151,7 +151,7 @@ async fn a_room_that_the_emr_has_not_committed_is_left_for_another_one() {
 
 /// Until the EMR commits, it is unknown whether the room is taken.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_only_room_that_the_emr_has_not_committed_is_no_conflict() {
+async fn an_uncommitted_emr_visit_in_the_only_room_is_not_a_conflict() {
     let office = with_lock_limit(Duration::from_millis(400)).await;
     office.sql("delete from visit_type_resources where resource_id = 102").await;
     let token = office.token("all").await;
@@ -166,7 +166,7 @@ async fn the_only_room_that_the_emr_has_not_committed_is_no_conflict() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_room_that_the_emr_commits_meanwhile_is_replaced_by_another_one() {
+async fn a_room_committed_by_the_emr_meanwhile_is_replaced_by_another() {
     let office = Arc::new(Office::open(Engine::Postgres).await);
     let token: Arc<str> = office.token("all").await.into();
     let moved = office.send(&token, "POST", BOOK, Some(&visit(2, 1002, "Consult"))).await;

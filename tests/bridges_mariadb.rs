@@ -80,7 +80,7 @@ const EVENTS: &str = "select concat_ws(' ', pc_catid, pc_aid, pc_pid, pc_eventDa
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn what_the_api_writes_is_in_the_emr_under_the_emrs_own_number() {
+async fn api_writes_reach_the_emr_under_the_ids_of_the_emr() {
     let (office, emr) = attached().await;
     mariadb::run(&emr, "alter table openemr_postcalendar_events auto_increment = 4712");
     let body = json!({
@@ -122,7 +122,7 @@ async fn what_the_api_writes_is_in_the_emr_under_the_emrs_own_number() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn what_the_emr_writes_is_known_before_a_booking_and_after_a_poll() {
+async fn emr_writes_are_known_before_a_booking_and_after_a_poll() {
     let (office, emr) = attached().await;
     assert_eq!(
         mariadb::run(
@@ -192,7 +192,7 @@ async fn what_the_emr_writes_is_known_before_a_booking_and_after_a_poll() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn what_the_emrs_tables_refuse_is_told_and_nothing_is_left_of_it() {
+async fn a_write_that_the_emr_rejects_is_reported_and_rolled_back() {
     let (office, emr) = attached().await;
     mariadb::run(
         &emr,

@@ -52,7 +52,7 @@ async fn errors(
 }
 
 #[tokio::test]
-async fn an_empty_string_in_an_optional_field_is_empty_and_told_what_to_send_instead() {
+async fn an_empty_optional_field_is_rejected_with_what_to_send_instead() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
     let description = crate::described::described();

@@ -85,7 +85,7 @@ async fn asked(office: &Office, of_admin: bool, path: &str) -> (Value, usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_list_of_deliveries_with_every_filter_asks_a_few_questions_a_page_at_a_hundred_thousand() {
+async fn every_delivery_list_and_filter_takes_a_few_queries_per_page() {
     if external().is_some() {
         return;
     }
@@ -131,7 +131,7 @@ async fn every_list_of_deliveries_with_every_filter_asks_a_few_questions_a_page_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_of_a_hundred_thousand_is_walked_from_end_to_end_without_a_gap() {
+async fn a_list_of_a_hundred_thousand_deliveries_is_paged_without_gaps() {
     if external().is_some() {
         return;
     }

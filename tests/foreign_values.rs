@@ -216,25 +216,25 @@ impl Sweep {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_value_of_a_practices_column_makes_an_endpoint_fail_sqlite() {
+async fn no_value_in_a_practice_column_makes_an_endpoint_fail_sqlite() {
     let sweep = Sweep::open(Engine::Sqlite).await;
     sweep.write_everything(&sweep.office.db).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_value_of_a_practices_column_makes_an_endpoint_fail_postgres() {
+async fn no_value_in_a_practice_column_makes_an_endpoint_fail_postgres() {
     let sweep = Sweep::open(Engine::Postgres).await;
     sweep.write_everything(&sweep.office.db).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_value_of_the_catalogs_columns_makes_an_endpoint_fail_sqlite() {
+async fn no_value_in_a_catalog_column_makes_an_endpoint_fail_sqlite() {
     let sweep = Sweep::open(Engine::Sqlite).await;
     sweep.write_everything(&sweep.office.catalog).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_value_of_the_catalogs_columns_makes_an_endpoint_fail_postgres() {
+async fn no_value_in_a_catalog_column_makes_an_endpoint_fail_postgres() {
     let sweep = Sweep::open(Engine::Postgres).await;
     sweep.write_everything(&sweep.office.catalog).await;
 }

@@ -1,4 +1,4 @@
-//! The description of the API is made from the code, and code, description and template name the
+//! The API's description is generated from the code, and code, description and template name the
 //! same endpoints.
 
 use std::{collections::BTreeSet, fs};
@@ -17,8 +17,13 @@ const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/openapi.js
 
 /// `UPDATE_SNAPSHOTS=1` writes the file instead.
 #[test]
-fn the_committed_description_is_what_the_code_says() {
+<<<<<<< HEAD
+fn the_committed_openapi_file_matches_the_code() {
     let text = format!("{}\n", serde_json::to_string_pretty(&published()).unwrap());
+=======
+fn the_committed_openapi_file_matches_the_code() {
+    let text = format!("{}\n", serde_json::to_string_pretty(&description()).unwrap());
+>>>>>>> i18t
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         fs::write(SNAPSHOT, &text).unwrap();
     }
@@ -30,8 +35,13 @@ fn the_committed_description_is_what_the_code_says() {
 }
 
 #[test]
-fn the_template_routes_exactly_the_documented_endpoints_and_head_wherever_get_is() {
+<<<<<<< HEAD
+fn the_template_routes_exactly_the_documented_endpoints_and_head() {
     let documented: BTreeSet<String> = described()["paths"]
+=======
+fn the_template_routes_exactly_the_documented_endpoints_and_head() {
+    let documented: BTreeSet<String> = description()["paths"]
+>>>>>>> i18t
         .as_object()
         .unwrap()
         .iter()
@@ -39,7 +49,8 @@ fn the_template_routes_exactly_the_documented_endpoints_and_head_wherever_get_is
             item.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
         })
         .collect();
-    // An HTTP API sends HEAD to no route of GET, and `ANY` would hide which methods a path has.
+    // An HTTP API does not route HEAD to a GET route, and `ANY` would hide which methods a path
+    // has.
     let heads = documented.iter().filter_map(|it| it.strip_prefix("GET ").map(|path| format!("HEAD {path}")));
     let expected: BTreeSet<String> = documented.iter().cloned().chain(heads).collect();
     let routed: BTreeSet<String> = template()
@@ -57,8 +68,13 @@ fn the_template_routes_exactly_the_documented_endpoints_and_head_wherever_get_is
 }
 
 #[test]
-fn every_operation_says_who_may_call_it_and_what_it_answers() {
+<<<<<<< HEAD
+fn every_operation_documents_its_callers_and_responses() {
     for (path, item) in described()["paths"].as_object().unwrap() {
+=======
+fn every_operation_documents_its_callers_and_responses() {
+    for (path, item) in description()["paths"].as_object().unwrap() {
+>>>>>>> i18t
         for (method, operation) in item.as_object().unwrap() {
             let what = format!("{method} {path}");
             assert!(operation["summary"].as_str().is_some_and(|it| !it.is_empty()), "{what} has no summary");
@@ -78,7 +94,7 @@ fn every_operation_says_who_may_call_it_and_what_it_answers() {
 }
 
 #[test]
-fn every_reference_of_the_description_leads_somewhere() {
+fn every_reference_in_the_description_resolves() {
     fn follow(description: &Value, value: &Value) {
         match value {
             Value::Array(items) => items.iter().for_each(|item| follow(description, item)),

@@ -28,12 +28,12 @@ pub struct Timeouts {
     pub polled_database: Duration,
     /// The limit for one poll of a practice, before its lease ends.
     ///
-    /// It catches whatever has no timeout of its own.
+    /// It covers everything without its own timeout.
     pub polled_turn: Duration,
     /// How long one poll indexes imported patients for search.
     pub polled_patients: Duration,
-    /// A run of the poller gives its practices back within this, and writes what it came to within
-    /// the next.
+    /// A run of the poller releases its leases within this time, and writes its results within the
+    /// next.
     pub released_leases: Duration,
     pub run_record: Duration,
     /// The limit for each check of readiness.
@@ -164,13 +164,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_of_a_subscription_outlasts_what_was_read_of_it_before() {
+    fn a_subscription_change_outlasts_earlier_reads() {
         let timeouts = Timeouts::default();
         assert!(timeouts.subscription_change >= 4 * timeouts.subscription_read);
     }
 
     #[test]
-    fn the_timeouts_are_what_partners_and_operators_are_told() {
+    fn the_timeouts_match_the_documentation() {
         let timeouts = Timeouts::default();
         let Timeouts { quick_answer, hanging_answer, call_records, polled_database, polled_turn, .. } =
             timeouts;

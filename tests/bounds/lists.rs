@@ -135,10 +135,10 @@ async fn fill_practices(office: &Office) {
 
 /// The checks share one office, because filling it takes minutes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn administrators_lists_of_ten_thousand_items_are_bounded_and_complete() {
+async fn admin_lists_of_ten_thousand_items_are_bounded_and_complete() {
     let (office, _hook) = filled().await;
     responses_and_store_calls_are_bounded(&office).await;
-    a_cursor_walks_each_list_without_a_gap(&office).await;
+    each_list_is_paged_by_cursor_without_gaps(&office).await;
     dispatch_states_beyond_the_limit_are_counted(&office).await;
 }
 
@@ -188,7 +188,7 @@ async fn responses_and_store_calls_are_bounded(office: &Office) {
     assert_eq!(faults, Vec::<String>::new());
 }
 
-async fn a_cursor_walks_each_list_without_a_gap(office: &Office) {
+async fn each_list_is_paged_by_cursor_without_gaps(office: &Office) {
     for (list, least) in [
         ("/v1/admin/partners?limit=100", MANY + 2),
         ("/v1/admin/keys?limit=100", MANY + 3),

@@ -8,7 +8,7 @@ use crate::office::{ends, mariadb};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn a_server_that_is_down_is_503_for_writes_alone_until_it_is_back() {
+async fn only_writes_return_503_while_the_server_is_down() {
     let (office, emr) = attached().await;
     let line = line::before(&office).await;
     assert_eq!(book(&office, 1001, "10:00").await.0, 201);
@@ -34,7 +34,7 @@ async fn a_server_that_is_down_is_503_for_writes_alone_until_it_is_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn a_server_that_hangs_holds_four_backends_at_most_and_no_caller() {
+async fn a_hanging_server_holds_at_most_four_backends_and_no_caller() {
     let (office, emr) = attached().await;
     let line = line::before(&office).await;
     assert_eq!(book(&office, 1001, "10:00").await.0, 201);

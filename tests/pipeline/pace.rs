@@ -21,7 +21,7 @@ fn rejection(after: &str) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_429_holds_the_endpoint_and_uses_up_no_attempt() {
+async fn a_429_pauses_the_endpoint_and_uses_no_attempt() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let (one, two) = (message(&office, 1).await, message(&office, 2).await);
@@ -72,7 +72,7 @@ async fn a_429_holds_the_endpoint_and_uses_up_no_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_retry_after_is_read_in_every_form_and_bounded() {
+async fn retry_after_is_accepted_in_every_form_and_capped() {
     for (after, until) in [
         ("30", "2026-03-09T12:00:30Z"),
         ("Mon, 09 Mar 2026 12:10:00 GMT", "2026-03-09T12:10:00Z"),
@@ -93,7 +93,7 @@ async fn a_retry_after_is_read_in_every_form_and_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_that_are_rejected_together_lower_the_rate_once() {
+async fn concurrent_rejections_lower_the_rate_once() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let mut bodies = Vec::new();
@@ -112,7 +112,7 @@ async fn calls_that_are_rejected_together_lower_the_rate_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_event_that_only_meets_429_fails_in_the_end_and_so_does_its_endpoint() {
+async fn an_event_that_only_gets_429_finally_fails() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let one = message(&office, 1).await;

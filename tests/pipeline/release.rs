@@ -99,7 +99,7 @@ async fn run(app: &App) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_gives_its_practices_back_at_the_same_time() {
+async fn a_run_releases_its_leases_concurrently() {
     let office = Office::open(Engine::Sqlite).await;
     let (app, released) =
         poller(&office, Mood::Together(Arc::new(Barrier::new(32))), timeouts::of_work().released_leases)
@@ -109,7 +109,7 @@ async fn a_run_gives_its_practices_back_at_the_same_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_ends_when_the_store_does_not_take_its_practices_back() {
+async fn a_run_ends_even_if_its_leases_cannot_be_released() {
     let office = Office::open(Engine::Sqlite).await;
     let (app, released) = poller(&office, Mood::Never, Duration::from_millis(300)).await;
     run(&app).await;

@@ -19,7 +19,7 @@ async fn replay(office: &Office, from: &str, to: &str, all: bool, name: &str) ->
 }
 
 #[tokio::test]
-async fn a_replay_sends_what_failed_in_a_time_once_more_and_keeps_the_event_ids() {
+async fn a_replay_resends_the_failed_events_of_a_period_under_the_same_ids() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     // Each event in its own minute; the first uses up all its attempts.

@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_practice_of_a_schedule_is_in_one_of_its_buckets_and_schedules_share_them_out() {
+    fn each_practice_belongs_to_a_bucket_of_exactly_one_schedule() {
         let practices: Vec<PracticePass> =
             (0..2_000).map(|n| PracticePass::try_from(format!("Practice{n:05}").as_str()).unwrap()).collect();
         for of in [1, 2, 3, 4, 10, 16, 20, 32, 48] {

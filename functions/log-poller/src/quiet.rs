@@ -26,7 +26,7 @@ const MINUTES: u32 = 15;
 /// The number of practices checked concurrently; they share the databases with calls.
 const AT_ONCE: usize = 4;
 
-/// The least time for a check that has begun, whatever is left of the run.
+/// The minimum time for a check that has started, even at the end of a run.
 const SHORTEST: Duration = Duration::from_secs(2);
 
 /// The result of the checks.

@@ -73,7 +73,7 @@ struct PracticeFailure {
 struct List {
     /// The version at the last read.
     version: Option<i64>,
-    /// Until then the list is read again, whatever its version.
+    /// Until then the list is read again, even if its version is unchanged.
     settles: Option<Instant>,
 }
 

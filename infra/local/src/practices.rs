@@ -163,7 +163,7 @@ mod tests {
     use crate::template::STACK;
 
     #[test]
-    fn operators_name_secrets_as_functions_may_read_them() {
+    fn operator_secrets_use_the_prefix_functions_may_read() {
         let template = concat!(env!("CARGO_MANIFEST_DIR"), "/../../template.yaml");
         let template = std::fs::read_to_string(template).unwrap();
         let (_, output) = template.split_once("\n  PracticeSecretsPrefix:\n").unwrap();

@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_made_once_by_the_templates_rules_and_stay_private() {
+    fn secrets_are_generated_once_from_the_template_and_stay_private() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("secrets.json");
         let mut object = Map::new();
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_current_version_keeps_the_one_before() {
+    fn a_new_current_version_keeps_the_previous_one() {
         let root = tempfile::tempdir().unwrap();
         let secrets = Secrets::open(&root.path().join("secrets.json"), &[]).unwrap();
         for value in ["one", "two"] {

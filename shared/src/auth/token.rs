@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_lives_for_24_hours_and_not_a_second_longer() {
+    fn a_token_is_valid_for_exactly_24_hours() {
         let ring = TokenRing::from_secret(SECRET, "us").unwrap();
         let token = ring.sign(&claims()).unwrap();
         assert_eq!(ring.verify(&token, now()), Some(claims()));
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rotation_keeps_tokens_of_the_key_before() {
+    fn tokens_of_the_previous_key_survive_a_rotation() {
         let old =
             TokenRing::from_secret(&SECRET.replace(r#""active":"b""#, r#""active":"a""#), "us").unwrap();
         let ring = TokenRing::from_secret(SECRET, "us").unwrap();
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_with_any_wrong_claim_is_refused() {
+    fn a_token_with_any_wrong_claim_is_rejected() {
         let ring = TokenRing::from_secret(SECRET, "us").unwrap();
         let refused = |change: fn(&mut Claims)| {
             let mut changed = claims();
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_another_key_or_algorithm_is_refused() {
+    fn a_token_of_another_key_or_algorithm_is_rejected() {
         let ring = TokenRing::from_secret(SECRET, "us").unwrap();
         let sign = |header: &Header, secret: &[u8]| {
             jsonwebtoken::encode(header, &claims(), &EncodingKey::from_secret(secret)).unwrap()
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn weak_or_missing_signing_keys_are_refused() {
+    fn weak_or_missing_signing_keys_are_rejected() {
         for secret in [
             "",
             "{}",
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_of_a_rotation_are_no_keys() {
+    fn rotation_notes_are_not_keys() {
         let noted = r#"{"active":"a","a":"0123456789abcdef0123456789abcdef","next":"b",
             "b":"fedcba9876543210fedcba9876543210","retired":{"c":"2026-03-09T12:00:00Z"}}"#;
         let ring = TokenRing::from_secret(noted, "us").unwrap();

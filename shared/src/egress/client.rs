@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retry_after_is_read_as_seconds_or_as_a_date() {
+    fn retry_after_is_seconds_or_a_date() {
         let now: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
         let asked = |text: &str| {
             let headers = HeaderMap::from_iter([(header::RETRY_AFTER, text.parse().unwrap())]);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn partners_are_told_of_the_timeouts_that_hold() {
+    fn timeout_messages_state_the_limits_in_force() {
         let timeouts = Timeouts::default();
         for (phase, limit) in [
             (Phase::Connect, timeouts.connect),
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_target_of_a_redirect_is_told_without_secrets() {
+    fn the_target_of_a_redirect_is_reported_without_secrets() {
         let from = HookUrl::parse("https://partner.example.com/hook?key=1", Reach::Internet).unwrap();
         let told =
             |text: &str| location(&HeaderMap::from_iter([(header::LOCATION, text.parse().unwrap())]), &from);

@@ -66,7 +66,7 @@ impl Timeouts {
     /// For API calls: an unavailable database is reported within two seconds.
     ///
     /// No transaction stays open longer than a call. Otherwise a frozen or lost environment would
-    /// go on holding its locks.
+    /// keep its locks.
     pub const OF_CALLERS: Self = Self {
         // Short, so that a practice is back within seconds; waiting costs an environment at most a
         // sixth of its time. What an unanswered COMMIT did is known from the idempotency record
@@ -347,7 +347,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_database_that_failed_is_let_be_but_for_one_call_that_tries() {
+    fn an_open_circuit_admits_one_probe() {
         let (breaker, timeouts, now) = (CircuitBreaker::default(), Timeouts::OF_CALLERS, Instant::now());
         assert_eq!(breaker.admit(timeouts, now), Admission::Accept);
         breaker.record_failure(timeouts, now);
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_never_ends_is_followed_by_another() {
+    fn a_probe_that_never_ends_is_replaced() {
         let (breaker, timeouts, now) = (CircuitBreaker::default(), Timeouts::OF_CALLERS, Instant::now());
         breaker.record_failure(timeouts, now);
         assert_eq!(breaker.admit(timeouts, now + COOLDOWN), Admission::Probe);
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_is_told_of_an_ill_database_within_two_seconds() {
+    fn a_caller_hears_of_a_failing_database_within_two_seconds() {
         let Timeouts { round_trip, file_lock, server, .. } = Timeouts::OF_CALLERS;
         let (told, server) = (Duration::from_secs(2), server.unwrap());
         assert!(round_trip < told && 2 * file_lock < told);
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_keeps_failing_is_asked_again_within_seconds() {
+    fn a_database_that_keeps_failing_is_probed_within_seconds() {
         let (breaker, timeouts, now) = (CircuitBreaker::default(), Timeouts::OF_CALLERS, Instant::now());
         for _ in 0..100 {
             breaker.record_failure(timeouts, now);

@@ -57,7 +57,7 @@ mod tests {
     use super::count_rows;
 
     #[test]
-    fn a_cell_may_have_lines() {
+    fn a_cell_may_contain_line_breaks() {
         assert_eq!(count_rows(b"a,b\r\n\"one\r\ntwo\",c\r\n"), 2);
         assert_eq!(count_rows(b""), 0);
     }

@@ -103,7 +103,7 @@ mod tests {
     use super::fits_a_header;
 
     #[test]
-    fn only_what_a_header_carries_can_be_given() {
+    fn a_secret_must_fit_in_a_header() {
         fits_a_header("!dmin~secret-of-the-tests-0123456").unwrap();
         for bad in ["short", "pässwörter-sind-länger-als-32-byte", "a secret of the tests with spaces in it"]
         {

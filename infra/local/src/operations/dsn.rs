@@ -121,7 +121,7 @@ mod tests {
     use super::weak_sslmode;
 
     #[test]
-    fn a_mode_that_does_not_insist_on_encryption_is_seen() {
+    fn an_sslmode_that_allows_plaintext_is_detected() {
         for mode in ["disable", "allow", "prefer", "Disable"] {
             assert!(weak_sslmode(&format!("postgres://a:b@db.example/c?sslmode={mode}")).is_some(), "{mode}");
             assert!(

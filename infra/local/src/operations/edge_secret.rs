@@ -88,7 +88,7 @@ mod tests {
     use super::EdgeSecret;
 
     #[test]
-    fn the_secret_before_stays_until_the_distribution_shows_the_current_version() {
+    fn the_previous_secret_stays_until_the_current_version_is_deployed() {
         let edge = |shown: Option<&str>| EdgeSecret { id: "e".to_owned(), shown: shown.map(str::to_owned) };
         for early in ["unnamed", "v1", ""] {
             let said = edge(Some(early)).shows("v2").unwrap_err().to_string();

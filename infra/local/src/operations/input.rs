@@ -52,7 +52,7 @@ mod tests {
     use super::read_connection_string;
 
     #[test]
-    fn a_certificate_file_that_holds_none_is_named_and_not_ignored() {
+    fn a_certificate_file_without_certificates_is_named_in_the_error() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
             let file = folder.path().join(name);

@@ -87,7 +87,7 @@ mod tests {
     use super::of_cli;
 
     #[test]
-    fn the_clis_word_follows_the_functions() {
+    fn the_cli_status_is_read_after_the_function_response() {
         let good = of_cli(b"{\"results\":[]}{\n  \"StatusCode\": 200\n}\n").unwrap();
         assert!(good["results"].is_array());
         let failed = br#"{"errorMessage":"out of time"}{"StatusCode":200,"FunctionError":"Unhandled"}"#;

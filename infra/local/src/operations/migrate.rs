@@ -233,7 +233,7 @@ mod tests {
     const HANGS: &str = "Hangs";
 
     #[tokio::test]
-    async fn a_database_that_hangs_is_named_and_holds_back_no_other_however_many_there_are() {
+    async fn a_hanging_database_is_named_and_delays_no_other() {
         let (end, ended) = tokio::sync::watch::channel(());
         let hanging = (0..3 * AT_ONCE).map(|it| format!("{HANGS}{it}"));
         let names: Vec<String> = hanging.chain((0..50).map(|it| format!("North{it}"))).collect();
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_database_whose_invocation_fails_is_told_as_failed() {
+    async fn a_failed_invocation_reports_its_database_as_failed() {
         let mut words = migrate_each(vec!["North".to_owned()], PATIENCE, |event| async move {
             if event["practices"].is_array() {
                 return Err(Error::Refused("out of time".to_owned()));
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_practices_as_are_tolerated_may_fail_but_never_the_catalog() {
+    fn only_practices_count_toward_the_tolerated_failures() {
         let end = |failed: &[&str], tolerated: usize| {
             let failed: Vec<_> = failed.iter().map(|it| ((*it).to_owned(), "down".to_owned())).collect();
             Progress { done: 3, total: 3, failed, tolerated }.end().is_ok()
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_catalog_that_a_new_stack_has_no_database_for_yet_is_no_failure_and_a_practice_without_one_is() {
+    fn only_the_catalog_may_have_no_database_on_a_new_stack() {
         let end = |database: &str| {
             let mut progress = Progress { total: 1, ..Progress::default() };
             progress.note(database, &json!({ "status": "unset", "version": 1 }));

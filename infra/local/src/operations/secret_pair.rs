@@ -53,7 +53,7 @@ mod tests {
     use crate::secrets::{Secrets as Vault, SecretsServer};
 
     #[tokio::test]
-    async fn a_rotation_can_be_seen_without_the_value_until_it_is_finished() {
+    async fn an_unfinished_rotation_is_visible_without_the_secret_value() {
         let files = tempfile::tempdir().unwrap();
         let vault = Vault::open(&files.path().join("secrets.json"), &[]).unwrap();
         vault.set("pair", "{}").unwrap();

@@ -110,7 +110,7 @@ impl Operator {
 }
 
 /// How long after its retirement a key may have valid tokens: during an outage of Secrets Manager,
-/// a process goes on signing with it.
+/// a process continues to sign with it.
 fn still_signs() -> SignedDuration {
     LIFETIME + MAX_AGE_IN_AN_OUTAGE
 }
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_key_is_told_before_it_signs_and_the_old_one_verifies_for_25_hours() {
+    fn a_new_key_is_published_before_it_signs_and_the_old_verifies_for_25_hours() {
         let mut ring = ring();
         assert!(!ring.is_rotating());
         let next = ring.add(&"b".repeat(64));
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_was_retired_by_hand_has_its_whole_time_from_when_it_was_noticed() {
+    fn a_manually_retired_key_verifies_for_25_hours_after_it_is_noticed() {
         let text = format!(r#"{{"active":"k2","k1":"{0}","k2":"{0}"}}"#, "a".repeat(64));
         let mut ring = Ring::read(&text).unwrap();
         assert!(ring.note_retirements(at(0)).unwrap());
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_leaked_leaves_nothing_behind_and_the_others_as_they_were() {
+    fn removing_a_leaked_key_leaves_the_other_keys_unchanged() {
         let mut ring = ring();
         let next = ring.add(&"b".repeat(64));
         ring.activate(&next, at(0)).unwrap();
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_waits_to_sign_is_never_removed() {
+    fn a_pending_signing_key_is_never_removed() {
         let mut ring = ring();
         ring.add(&"b".repeat(64));
         assert!(!ring.note_retirements(at(0)).unwrap());

@@ -324,7 +324,7 @@ mod tests {
     use crate::domain::ids::{AccessRequestId, PartnerId};
 
     #[test]
-    fn the_audit_log_keeps_every_id_that_can_be_assigned() {
+    fn the_audit_log_accepts_every_id_that_can_be_assigned() {
         for byte in 0..=u8::MAX {
             assert!(is_an_id(PartnerId::from_random([byte; 16]).as_str()));
             assert!(is_an_id(AccessRequestId::from_random([byte; 16]).as_str()));

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_twenty_are_listed_and_the_others_counted() {
+    fn the_first_twenty_errors_are_listed_and_the_rest_counted() {
         let mut errors: FieldErrors = (0..15).map(error).collect::<Vec<_>>().into();
         let mut more: FieldErrors = (15..40).map(error).collect::<Vec<_>>().into();
         more.omit(60);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_an_error_quotes_is_cut() {
+    fn a_quoted_value_is_truncated() {
         let long = FieldError { location: "ü".repeat(1 << 20), code: "X", message: "ü".repeat(1 << 20) };
         let errors = FieldErrors::from(long);
         let (listed, _) = errors.into_parts();

@@ -118,7 +118,7 @@ pub fn check_listed(text: &str) -> Result<String, FieldProblem> {
     }
 }
 
-/// The same as [`check_text`], for names by which people are told apart.
+/// The same as [`check_text`], for names that identify people.
 ///
 /// Invisible characters are rejected.
 pub fn check_name(text: &str, min: usize, max: usize) -> Result<String, FieldProblem> {

@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_delivery_is_looked_for_in_every_shard_that_it_can_be_in() {
+    fn a_delivery_is_looked_up_in_every_shard_it_can_be_in() {
         for id in [1, 7, 130, 4_095, 9_007_199_254_740_991] {
             for now in [4, 8, 16, 32, 64, 128] {
                 let asked = shards_of(DeliveryId(id), now);

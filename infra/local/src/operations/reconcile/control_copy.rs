@@ -203,7 +203,7 @@ mod tests {
     use super::agreed;
 
     #[test]
-    fn the_moment_is_the_tables_and_another_is_refused() {
+    fn a_moment_that_differs_from_the_tables_own_is_rejected() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let (noon, later) = (at("2026-11-29T12:00:00Z"), at("2026-11-29T12:10:00Z"));
         assert_eq!(agreed(None, Some(noon)).unwrap(), noon);

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_utf8_is_refused_by_its_name() {
+    fn a_parameter_that_is_not_utf8_is_rejected_by_name() {
         let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(pairs("a=x+y%26&&b"), Ok(vec![own("a", "x y&"), own("b", "")]));
         assert_eq!(pairs("s=%C3%BC"), Ok(vec![own("s", "ü")]));
