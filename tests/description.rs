@@ -266,12 +266,7 @@ fn every_operation_has_examples_that_match_their_schemas() {
 
 /// `utoipa` silently keeps one of two schemas with the same name.
 #[test]
-<<<<<<< HEAD
 fn every_type_in_the_description_has_a_unique_name() {
-=======
-fn every_type_in_the_description_has_a_unique_name() {
-    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
->>>>>>> i18t
     let mut places: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     for file in ["shared/src", "functions"].iter().flat_map(|folder| rust_files(folder)) {
         for name in described_types(&fs::read_to_string(&file).unwrap()) {

@@ -17,13 +17,8 @@ const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/openapi.js
 
 /// `UPDATE_SNAPSHOTS=1` writes the file instead.
 #[test]
-<<<<<<< HEAD
 fn the_committed_openapi_file_matches_the_code() {
     let text = format!("{}\n", serde_json::to_string_pretty(&published()).unwrap());
-=======
-fn the_committed_openapi_file_matches_the_code() {
-    let text = format!("{}\n", serde_json::to_string_pretty(&description()).unwrap());
->>>>>>> i18t
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         fs::write(SNAPSHOT, &text).unwrap();
     }
@@ -35,13 +30,8 @@ fn the_committed_openapi_file_matches_the_code() {
 }
 
 #[test]
-<<<<<<< HEAD
 fn the_template_routes_exactly_the_documented_endpoints_and_head() {
     let documented: BTreeSet<String> = described()["paths"]
-=======
-fn the_template_routes_exactly_the_documented_endpoints_and_head() {
-    let documented: BTreeSet<String> = description()["paths"]
->>>>>>> i18t
         .as_object()
         .unwrap()
         .iter()
@@ -68,13 +58,8 @@ fn the_template_routes_exactly_the_documented_endpoints_and_head() {
 }
 
 #[test]
-<<<<<<< HEAD
 fn every_operation_documents_its_callers_and_responses() {
     for (path, item) in described()["paths"].as_object().unwrap() {
-=======
-fn every_operation_documents_its_callers_and_responses() {
-    for (path, item) in description()["paths"].as_object().unwrap() {
->>>>>>> i18t
         for (method, operation) in item.as_object().unwrap() {
             let what = format!("{method} {path}");
             assert!(operation["summary"].as_str().is_some_and(|it| !it.is_empty()), "{what} has no summary");

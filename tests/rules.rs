@@ -200,16 +200,12 @@ const RULES: &[(&str, &[&str])] = &[
     ),
     (
         "visit types, rooms, buffers",
-<<<<<<< HEAD
         &[
             "a_visit_type_applies_its_buffers_providers_and_rooms",
             "the_larger_buffer_of_two_neighbors_applies_on_both_sides",
             "concurrent_bookings_respect_the_buffers_of_each_other",
             "the_least_used_free_room_is_assigned",
         ],
-=======
-        &["a_visit_type_applies_its_buffers_providers_and_rooms", "the_least_used_free_room_is_assigned"],
->>>>>>> i18t
     ),
     ("schedule without patients", &["the_schedule_lists_busy_times_without_patients"]),
     (
@@ -247,28 +243,12 @@ const RULES: &[(&str, &[&str])] = &[
     (
         "problem lists and answers are bounded",
         &[
-<<<<<<< HEAD
             "any_request_gets_at_most_a_mebibyte_and_never_a_500",
             "the_longest_query_gets_at_most_a_mebibyte_and_never_a_500",
             "stored_data_of_any_size_gets_bounded_replies_and_statements",
             "the_pages_of_a_long_ticket_have_no_gaps",
             "admin_lists_of_ten_thousand_items_are_bounded_and_complete",
             "a_reply_over_every_limit_becomes_a_problem",
-        ],
-    ),
-    (
-        "knowledge base",
-        &[
-            "active_articles_are_listed_by_id",
-            "an_update_of_a_changed_ticket_is_rejected",
-=======
-            "any_request_gets_at_most_a_mebibyte_and_never_a_500",
-            "the_longest_query_gets_at_most_a_mebibyte_and_never_a_500",
-            "stored_data_of_any_size_gets_bounded_replies_and_statements",
-            "the_pages_of_a_long_ticket_have_no_gaps",
-            "admin_lists_of_ten_thousand_items_are_bounded_and_complete",
-            "a_reply_over_every_limit_becomes_a_problem",
->>>>>>> i18t
         ],
     ),
     ("knowledge base", &["active_articles_are_listed_by_id", "an_update_of_a_changed_ticket_is_rejected"]),
