@@ -2,7 +2,7 @@
 //! whatever ended it.
 
 use jiff::{SignedDuration, Timestamp};
-use officepro_local::operations::{access, replayable};
+use officepro_operator::{access, replayable};
 use serde_json::{Value, json};
 use shared::{
     auth::{KeyRecord, api_key::ApiKey},

@@ -48,6 +48,21 @@ fn no_function_reads_the_clock_or_the_environment_by_itself() {
 }
 
 #[test]
+fn only_the_local_stack_and_tests_depend_on_the_stand_ins_for_aws() {
+    let project = Path::new(FUNCTIONS).parent().unwrap();
+    let functions = fs::read_dir(FUNCTIONS).unwrap().map(|entry| entry.unwrap().path());
+    let crates = functions.chain([project.join("shared"), project.join("infra/operator")]);
+    let manifests: Vec<_> = crates.map(|it| it.join("Cargo.toml")).filter(|it| it.exists()).collect();
+    assert!(manifests.len() > 15, "only {} crates were found", manifests.len());
+    for manifest in manifests {
+        let dependencies = fs::read_to_string(&manifest).unwrap();
+        for stand_in in ["officepro-local", "dynoxide"] {
+            assert!(!dependencies.contains(stand_in), "{} depends on {stand_in}", manifest.display());
+        }
+    }
+}
+
+#[test]
 fn links_in_documents_lead_to_files_that_exist() {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut links = 0;

@@ -1,7 +1,7 @@
 //! A control table that was restored under another name, and the copies of audit records.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use officepro_local::operations::{
+use officepro_operator::{
     access,
     reconcile::{
         control_copy::{Counts, restore_control},

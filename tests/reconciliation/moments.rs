@@ -1,7 +1,7 @@
 //! To which moment the control plane was restored, and whether it was at all.
 
 use jiff::SignedDuration;
-use officepro_local::operations::{
+use officepro_operator::{
     access,
     reconcile::{control_copy::moment_of, report::Verdict},
     removal,

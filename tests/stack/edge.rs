@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     rotation::secret_of,
-    running::{EVERYDAY, MAINTAINED, Stack, program},
+    running::{EVERYDAY, MAINTAINED, Stack, operators_program},
 };
 
 const VIEWER: &str = "2001:db8:1::7";
@@ -78,8 +78,8 @@ async fn the_edges_secret_before_stays_while_a_distribution_may_show_it() {
     let both = pair(&stack);
     assert_eq!(both["previous"], before);
     let finish = |shown: &str| {
-        let mut command = Command::new(program());
-        command.args(["rotate-edge-secret", "--finish", "--aws"]).envs(as_in_aws(&stack, shown));
+        let mut command = Command::new(operators_program());
+        command.args(["rotate-edge-secret", "--finish"]).envs(as_in_aws(&stack, shown));
         async { tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap() }
     };
     for shown in ["unnamed", &first] {

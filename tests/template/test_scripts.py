@@ -276,9 +276,9 @@ class Deploy(Scripts):
 
     def test_practices_that_may_fail_are_counted_by_the_migration(self):
         self.assertEqual(self.deploy(MIGRATE_TOLERATE="1"), 0, self.said)
-        self.assertTrue(self.called("cargo run", "-- migrate --tolerate 1 --aws"))
+        self.assertTrue(self.called("cargo run", "--package officepro-operator -- migrate --tolerate 1"))
         self.assertEqual(self.deploy(), 0, self.said)
-        self.assertTrue(self.called("cargo run", "-- migrate --aws"))
+        self.assertTrue(self.called("cargo run", "--package officepro-operator -- migrate"))
 
     def test_a_declined_change_set_leaves_the_portal_as_it_is(self):
         for before, after in [(answer(), answer("new\n")), (answer("old\n"), answer("new\told\n")), (answer("None\n"), answer("new\n"))]:
@@ -875,7 +875,7 @@ class OfADeployedStack(Scripts):
         self.program("cargo", f'(for word; do echo "<$word>"; done; echo "$CONTROL_TABLE $PRACTICE_SECRETS_PREFIX $AWS_ACCESS_KEY_ID") > "{self.stubs}/words"')
         self.assertEqual(self.run_script("operate", "prod", "add-practice", "--name", "North  Clinic's $HOME *"), 0, self.said)
         words = (self.stubs / "words").read_text().splitlines()
-        self.assertEqual(words[-6:-1], ["<-->", "<add-practice>", "<--name>", "<North  Clinic's $HOME *>", "<--aws>"])
+        self.assertEqual(words[-6:-1], ["<officepro-operator>", "<-->", "<add-practice>", "<--name>", "<North  Clinic's $HOME *>"])
         self.assertEqual(words[-1], "the-ControlTableName the-PracticeSecretsPrefix exported")
 
     def test_a_stack_of_before_practices_secrets_had_its_name_is_operated_too(self):

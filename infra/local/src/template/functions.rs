@@ -68,7 +68,7 @@ pub(super) fn function(id: &str, globals: &Map<String, Value>, own: &Map<String,
 fn read(id: &str, globals: &Map<String, Value>, own: &Map<String, Value>) -> Result<Function> {
     let code = text(own, "CodeUri")?.trim_end_matches('/');
     let binary = code.rsplit('/').next().unwrap_or(code).to_owned();
-    let limit = |name| Ok(whole_number(own, name)?.or(whole_number(globals, name)?));
+    let limit = |name| Result::Ok(whole_number(own, name)?.or(whole_number(globals, name)?));
     let mut variables = environment(globals);
     variables.extend(environment(own));
     let mut function = Function {

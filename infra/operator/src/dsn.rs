@@ -1,14 +1,14 @@
 //! Tests and replaces the connection string of a practice's database or of the catalog.
 
-use serde_json::{Value, json};
+use ::migrate::{Check, Secret, Status, Task};
 use shared::auth::secret_ref::SecretRef;
 use shared::sql::ConnectionString;
 
-use super::{
-    Operator,
-    migrate::{CATALOG, outcome_of},
-};
 use crate::error::{Error, Result};
+use crate::{
+    Operator,
+    migrate::{CATALOG, outcome_of, require},
+};
 
 impl Operator {
     /// Stores a practice's new connection string in its secret, after verifying that it opens that
@@ -18,8 +18,9 @@ impl Operator {
         let SecretRef::SecretsManager(secret) = entry.dsn_secret else {
             return Err(Error::Refused(format!("the connection string of {practice} is not in a secret")));
         };
-        let event = json!({ "practices": [practice], "pending": true, "new": empty });
-        self.replace(practice, &secret, dsn, event).await?;
+        let practices = vec![practice.to_owned()];
+        let task = Task { practices, pending: true, new: empty, ..Task::default() };
+        self.replace(practice, &secret, dsn, task).await?;
         let noted = self.migrate_one(practice).await;
         noted.map_err(|error| Error::Refused(format!("{error}\nThe new connection string is current")))?;
         say_next(practice);
@@ -29,8 +30,8 @@ impl Operator {
     /// Stores the catalog's new connection string in its secret, after verifying that the database
     /// belongs to no practice and migrating it. `empty` as in [`Self::set_practice_dsn`].
     pub async fn set_catalog_dsn(&self, dsn: &str, empty: bool) -> Result<()> {
-        let event = json!({ "catalog": true, "pending": true, "new": empty });
-        self.replace(CATALOG, &self.names.catalog, dsn, event).await?;
+        let task = Task { catalog: true, pending: true, new: empty, ..Task::default() };
+        self.replace(CATALOG, &self.names.catalog, dsn, task).await?;
         say_next("the catalog");
         Ok(())
     }
@@ -42,29 +43,28 @@ impl Operator {
         if let Some(dsn) = dsn {
             self.validate(dsn)?;
         }
-        let practice = (database != CATALOG).then_some(database);
-        let event = json!({ "check": { "practice": practice, "dsn": dsn } });
+        let practice = (database != CATALOG).then(|| database.to_owned());
+        let check = Check { practice, dsn: dsn.map(|it| Secret(it.to_owned())) };
+        let task = Task { check: Some(check), ..Task::default() };
         println!("Testing the connection string of {database} …");
-        let outcome = outcome_of(&self.invoker.invoke(&event).await?, database);
-        if outcome["status"] != "usable" {
-            let cause = outcome["error"].as_str().unwrap_or("unknown cause");
-            return Err(Error::Refused(format!("{database}: {cause}; nothing was changed")));
-        }
-        for found in outcome["found"].as_array().into_iter().flatten() {
-            println!("  {}", found.as_str().unwrap_or_default());
+        let outcome = outcome_of(self.invoker.invoke(&task).await?, database);
+        let outcome = outcome.and_then(|it| require(it, &[Status::Usable]));
+        let outcome =
+            outcome.map_err(|cause| Error::Refused(format!("{database}: {cause}; nothing was changed")))?;
+        for found in outcome.found {
+            println!("  {found}");
         }
         println!("The connection string works.");
         Ok(())
     }
 
-    async fn replace(&self, database: &str, secret: &str, dsn: &str, event: Value) -> Result<()> {
+    async fn replace(&self, database: &str, secret: &str, dsn: &str, task: Task) -> Result<()> {
         self.validate(dsn)?;
         self.secrets.put_pending(secret, dsn).await?;
-        let outcome = outcome_of(&self.invoker.invoke(&event).await?, database);
-        if outcome["status"] != "usable" {
-            let cause = outcome["error"].as_str().unwrap_or("unknown cause");
-            return Err(Error::Refused(format!("{database}: {cause}; the connection string is unchanged")));
-        }
+        let outcome = outcome_of(self.invoker.invoke(&task).await?, database);
+        outcome.and_then(|it| require(it, &[Status::Usable])).map_err(|cause| {
+            Error::Refused(format!("{database}: {cause}; the connection string is unchanged"))
+        })?;
         // Storing the same value again would overwrite the previous version, which a roll-back
         // needs.
         if self.secrets.get(secret).await?.as_deref() == Some(dsn) {

@@ -7,10 +7,9 @@ use jiff::Timestamp;
 use shared::control::partners::PartnerStatus;
 
 use crate::error::{Error, Result};
-use crate::operations::reconcile::report::Report;
-use crate::operations::reconcile::{Moments, Plan};
-use crate::operations::{FirstPartner, NewPractice, Operator, new_name, read_connection_string, read_stdin};
-use crate::practices;
+use crate::reconcile::report::Report;
+use crate::reconcile::{Moments, Plan};
+use crate::{FirstPartner, NewPractice, Operator, new_name, read_connection_string, read_stdin};
 
 /// Operator commands; `infra/runbook.md` says when to use each.
 #[derive(Debug, Subcommand)]
@@ -25,8 +24,6 @@ pub enum Operation {
         /// succeed
         #[arg(long, value_name = "N", default_value_t = 0)]
         tolerate: usize,
-        #[command(flatten)]
-        target: Target,
     },
     /// Adds a practice: its secret, registry entry and schema. Run it again to finish an
     /// interrupted attempt
@@ -44,8 +41,6 @@ pub enum Operation {
         sandbox: bool,
         #[command(flatten)]
         dsn: Dsn,
-        #[command(flatten)]
-        target: Target,
     },
     /// Tests a connection string from where the functions run, within seconds; changes nothing
     CheckDsn {
@@ -54,16 +49,10 @@ pub enum Operation {
         /// Without one, the current connection string is tested
         #[command(flatten)]
         dsn: Dsn,
-        #[command(flatten)]
-        target: Target,
     },
     /// Removes a practice that has no live API keys, its subscriptions and its poller state. Its
     /// database is kept
-    RemovePractice {
-        practice: String,
-        #[command(flatten)]
-        target: Target,
-    },
+    RemovePractice { practice: String },
     /// Shows what attaching a practice to the tables of its EMR needs and creates; --apply attaches
     /// it, continuing an interrupted run
     AttachPractice {
@@ -73,8 +62,6 @@ pub enum Operation {
         bridge: String,
         #[arg(long)]
         apply: bool,
-        #[command(flatten)]
-        target: Target,
     },
     /// Compares an attached practice with its EMR; fails if it finds anything
     CheckPractice {
@@ -85,23 +72,15 @@ pub enum Operation {
         /// Also write in both directions, and roll back
         #[arg(long)]
         trial: bool,
-        #[command(flatten)]
-        target: Target,
     },
     /// Removes the bridge between a practice and the tables of its EMR, which are then as before
-    DetachPractice {
-        practice: String,
-        #[command(flatten)]
-        target: Target,
-    },
+    DetachPractice { practice: String },
     /// Corrects a practice's time zone. Visits keep their local times; visits that now overlap are
     /// listed
     SetTimeZone {
         practice: String,
         /// IANA time zone, e.g. `America/New_York`
         time_zone: String,
-        #[command(flatten)]
-        target: Target,
     },
     /// Creates a partner and its first API key, and shows the key once
     FirstPartner {
@@ -119,31 +98,23 @@ pub enum Operation {
         /// Scopes as named in the API, separated by commas
         #[arg(long, value_delimiter = ',', required = true)]
         scopes: Vec<String>,
-        #[command(flatten)]
-        target: Target,
     },
     /// Suspends a partner: its keys, tokens, portal sessions, webhooks and open claim links stop
     /// working within a minute
     SuspendPartner {
         /// The partner's id
         partner: String,
-        #[command(flatten)]
-        target: Target,
     },
     /// Reactivates a suspended partner: its keys, tokens and webhooks work again; ended sessions
     /// and claim links do not
     ReinstatePartner {
         /// The partner's id
         partner: String,
-        #[command(flatten)]
-        target: Target,
     },
     /// Revokes an API key permanently
     RevokeKey {
         /// The key's id: the 12 characters after `op_live_` or `op_test_`
         key: String,
-        #[command(flatten)]
-        target: Target,
     },
     /// Starts signing tokens with a new key; tokens already issued stay valid
     RotateTokenKey {
@@ -153,8 +124,6 @@ pub enum Operation {
         /// Remove this leaked key immediately; tokens signed with it become invalid
         #[arg(long, value_name = "KID", conflicts_with = "finish")]
         revoke: Option<String>,
-        #[command(flatten)]
-        target: Target,
     },
     /// Shows a new admin secret once and makes it current; the previous one stays valid
     RotateAdminSecret {
@@ -168,8 +137,6 @@ pub enum Operation {
         /// Read the new secret from standard input instead of generating one
         #[arg(long)]
         stdin: bool,
-        #[command(flatten)]
-        target: Target,
     },
     /// Generates a new secret that the portal's distribution sends to the API; the previous one
     /// stays valid
@@ -177,8 +144,6 @@ pub enum Operation {
         /// Invalidate the previous secret, once the distribution sends the new one
         #[arg(long)]
         finish: bool,
-        #[command(flatten)]
-        target: Target,
     },
     /// Replaces the connection string of a practice's database, if the new one works
     SetPracticeDsn {
@@ -188,8 +153,6 @@ pub enum Operation {
         new: bool,
         #[command(flatten)]
         dsn: Dsn,
-        #[command(flatten)]
-        target: Target,
     },
     /// Replaces the connection string of the catalog, if the new one opens a database that belongs
     /// to no practice
@@ -199,14 +162,9 @@ pub enum Operation {
         new: bool,
         #[command(flatten)]
         dsn: Dsn,
-        #[command(flatten)]
-        target: Target,
     },
     /// Redrives the dead-letter queue: sends its events again, once their cause is fixed
-    Redrive {
-        #[command(flatten)]
-        target: Target,
-    },
+    Redrive,
     /// Replays the events of a time range to partners, each as a new delivery with the full retry
     /// schedule
     Replay {
@@ -227,8 +185,6 @@ pub enum Operation {
         /// Resume an interrupted replay, by the name that it printed
         #[arg(long, value_parser = text)]
         name: Option<String>,
-        #[command(flatten)]
-        target: Target,
     },
     /// After a restore: compares practice databases with the control plane and reports differences.
     /// With --apply, repairs what can be repaired
@@ -252,8 +208,6 @@ pub enum Operation {
         /// output
         #[arg(long, value_name = "FILE")]
         report: Option<PathBuf>,
-        #[command(flatten)]
-        target: Target,
     },
     /// Copies a control table that was restored under another name back into the stack's own table.
     /// Access that was revoked since stays revoked
@@ -274,8 +228,6 @@ pub enum Operation {
         /// output
         #[arg(long, value_name = "FILE")]
         report: Option<PathBuf>,
-        #[command(flatten)]
-        target: Target,
     },
     /// Exports the call records to standard output (CSV, newest first)
     ExportActivity {
@@ -288,18 +240,7 @@ pub enum Operation {
         /// Only calls to this practice
         #[arg(long)]
         practice: Option<String>,
-        #[command(flatten)]
-        target: Target,
     },
-}
-
-/// Where the command runs.
-#[derive(Debug, Args)]
-pub struct Target {
-    /// Work on a stack in AWS instead of the local one; infra/operate STACK sets the variables it
-    /// needs
-    #[arg(long)]
-    pub aws: bool,
 }
 
 /// Where to read a connection string from; never an argument, which other users could read.
@@ -339,88 +280,76 @@ impl Dsn {
 }
 
 impl Operation {
-    /// Runs the command; `template` and `data_dir` are those of the local stack.
+    /// Runs the command, once its input is read, on the stack that `connect` connects to.
     #[allow(clippy::too_many_lines, reason = "a line or two for each command")]
-    pub async fn perform(self, template: &Path, data_dir: &Path) -> Result<()> {
-        let on = |target: &Target| Operator::of(target.aws, data_dir);
+    pub async fn perform(self, connect: impl Fn() -> Result<Operator>) -> Result<()> {
         match self {
-            Self::Migrate { tolerate, target, .. } if !target.aws && !Operator::is_running(data_dir) => {
-                practices::migrate_all(template, data_dir, tolerate).await
-            }
-            Self::Migrate { all, tolerate, target } => on(&target)?.migrate(all, tolerate).await,
-            Self::AddPractice { practice, name, time_zone, sandbox, dsn, target } => {
+            Self::Migrate { all, tolerate } => connect()?.migrate(all, tolerate).await,
+            Self::AddPractice { practice, name, time_zone, sandbox, dsn } => {
                 let dsn = dsn.read()?;
                 let new = NewPractice { practicepass: practice, name, time_zone, sandbox, dsn };
-                on(&target)?.add_practice(new).await
+                connect()?.add_practice(new).await
             }
-            Self::CheckDsn { database, dsn, target } => {
+            Self::CheckDsn { database, dsn } => {
                 let dsn = dsn.read()?;
-                on(&target)?.check_dsn(&database, dsn.as_deref()).await
+                connect()?.check_dsn(&database, dsn.as_deref()).await
             }
-            Self::RemovePractice { practice, target } => on(&target)?.remove_practice(&practice).await,
-            Self::AttachPractice { practice, bridge, apply, target } => {
-                on(&target)?.attach_practice(&practice, &bridge, apply).await
+            Self::RemovePractice { practice } => connect()?.remove_practice(&practice).await,
+            Self::AttachPractice { practice, bridge, apply } => {
+                connect()?.attach_practice(&practice, &bridge, apply).await
             }
-            Self::CheckPractice { practice, repair, trial, target } => {
-                on(&target)?.check_practice(&practice, repair, trial).await
+            Self::CheckPractice { practice, repair, trial } => {
+                connect()?.check_practice(&practice, repair, trial).await
             }
-            Self::DetachPractice { practice, target } => on(&target)?.detach_practice(&practice).await,
-            Self::SetTimeZone { practice, time_zone, target } => {
-                on(&target)?.set_time_zone(&practice, &time_zone).await
+            Self::DetachPractice { practice } => connect()?.detach_practice(&practice).await,
+            Self::SetTimeZone { practice, time_zone } => {
+                connect()?.set_time_zone(&practice, &time_zone).await
             }
-            Self::FirstPartner { company, contact, email, practice, key_name, scopes, target } => {
+            Self::FirstPartner { company, contact, email, practice, key_name, scopes } => {
                 let new = FirstPartner { company, contact, email, practice, key_name, scopes };
-                on(&target)?.first_partner(new).await
+                connect()?.first_partner(new).await
             }
-            Self::SuspendPartner { partner, target } => {
-                let done = on(&target)?.set_partner_status(&partner, PartnerStatus::Suspended).await?;
+            Self::SuspendPartner { partner } => {
+                let done = connect()?.set_partner_status(&partner, PartnerStatus::Suspended).await?;
                 println!("{} ({partner}) is suspended. All its access ends within 60 s.", done.company);
                 Ok(())
             }
-            Self::ReinstatePartner { partner, target } => {
-                let done = on(&target)?.set_partner_status(&partner, PartnerStatus::Active).await?;
+            Self::ReinstatePartner { partner } => {
+                let done = connect()?.set_partner_status(&partner, PartnerStatus::Active).await?;
                 println!("{} ({partner}) is active.", done.company);
                 Ok(())
             }
-            Self::RevokeKey { key, target } => {
-                let done = on(&target)?.revoke_key(&key).await?;
+            Self::RevokeKey { key } => {
+                let done = connect()?.revoke_key(&key).await?;
                 println!(
                     "Key {key} of {} for {} is revoked. Its tokens and sessions end within 60 s.",
                     done.partner, done.practicepass
                 );
                 Ok(())
             }
-            Self::RotateTokenKey { finish: true, target, .. } => on(&target)?.finish_token_keys().await,
-            Self::RotateTokenKey { revoke: Some(kid), target, .. } => {
-                on(&target)?.revoke_token_key(&kid).await
-            }
-            Self::RotateTokenKey { target, .. } => on(&target)?.rotate_token_key().await,
-            Self::RotateAdminSecret { finish: true, target, .. } => {
-                on(&target)?.end_admin_secret(&read_stdin()?).await
-            }
-            Self::RotateAdminSecret { abort: true, target, .. } => {
-                on(&target)?.take_back_admin_secret().await
-            }
-            Self::RotateAdminSecret { stdin, target, .. } => {
+            Self::RotateTokenKey { finish: true, .. } => connect()?.finish_token_keys().await,
+            Self::RotateTokenKey { revoke: Some(kid), .. } => connect()?.revoke_token_key(&kid).await,
+            Self::RotateTokenKey { .. } => connect()?.rotate_token_key().await,
+            Self::RotateAdminSecret { finish: true, .. } => connect()?.end_admin_secret(&read_stdin()?).await,
+            Self::RotateAdminSecret { abort: true, .. } => connect()?.take_back_admin_secret().await,
+            Self::RotateAdminSecret { stdin, .. } => {
                 let given = if stdin { Some(read_stdin()?) } else { None };
-                on(&target)?.rotate_admin_secret(given).await
+                connect()?.rotate_admin_secret(given).await
             }
-            Self::RotateEdgeSecret { finish: true, target } => on(&target)?.end_edge_secret().await,
-            Self::RotateEdgeSecret { target, .. } => on(&target)?.rotate_edge_secret().await,
-            Self::SetPracticeDsn { practice, new, dsn, target } => {
-                on(&target)?.set_practice_dsn(&practice, &dsn.required()?, new).await
+            Self::RotateEdgeSecret { finish: true } => connect()?.end_edge_secret().await,
+            Self::RotateEdgeSecret { .. } => connect()?.rotate_edge_secret().await,
+            Self::SetPracticeDsn { practice, new, dsn } => {
+                connect()?.set_practice_dsn(&practice, &dsn.required()?, new).await
             }
-            Self::SetCatalogDsn { new, dsn, target } => {
-                on(&target)?.set_catalog_dsn(&dsn.required()?, new).await
-            }
-            Self::Redrive { target } => {
-                let moved = on(&target)?.redrive().await?;
+            Self::SetCatalogDsn { new, dsn } => connect()?.set_catalog_dsn(&dsn.required()?, new).await,
+            Self::Redrive => {
+                let moved = connect()?.redrive().await?;
                 println!("{moved} dead letters were moved back to the queue.");
                 Ok(())
             }
-            Self::Replay { practice, subscription, from, to, all, name, target } => {
+            Self::Replay { practice, subscription, from, to, all, name } => {
                 in_order(from, to)?;
-                let operator = on(&target)?;
+                let operator = connect()?;
                 operator.registered(&practice).await?;
                 let name = match name {
                     Some(name) => name,
@@ -431,21 +360,21 @@ impl Operation {
                 println!("{sent} events were queued.");
                 Ok(())
             }
-            Self::Reconcile { practice, all: _, database_at, control_at, apply, report, target } => {
+            Self::Reconcile { practice, all: _, database_at, control_at, apply, report } => {
                 report.as_deref().map(Report::require_new).transpose()?;
                 let moments = Moments { database: database_at, control: control_at };
                 let plan = Plan::new(moments, apply, Timestamp::now())?;
-                let done = on(&target)?.reconcile(practice.as_deref(), plan).await?;
+                let done = connect()?.reconcile(practice.as_deref(), plan).await?;
                 show(&done, report.as_deref())
             }
-            Self::RestoreControl { from, control_at, overwrite, apply, report, target } => {
+            Self::RestoreControl { from, control_at, overwrite, apply, report } => {
                 report.as_deref().map(Report::require_new).transpose()?;
-                let done = on(&target)?.restore_control(&from, control_at, (overwrite, apply)).await?;
+                let done = connect()?.restore_control(&from, control_at, (overwrite, apply)).await?;
                 show(&done, report.as_deref())
             }
-            Self::ExportActivity { from, to, practice, target } => {
+            Self::ExportActivity { from, to, practice } => {
                 in_order(from, to)?;
-                let operator = on(&target)?;
+                let operator = connect()?;
                 if let Some(practice) = &practice {
                     operator.registered(practice).await?;
                 }

@@ -6,9 +6,9 @@ use shared::control::subscriptions::Subscription;
 use shared::domain::PracticePass;
 use shared::domain::delivery::WithheldReason;
 
-use super::{Operator, refused};
 use crate::error::{Error, Result};
 use crate::random;
+use crate::{Operator, refused};
 
 /// Returns a unique name for a replay: the current second and a random number.
 ///

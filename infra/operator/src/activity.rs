@@ -5,7 +5,7 @@ use std::io::Write as _;
 use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::Operator;
+use crate::Operator;
 use crate::error::{Error, Result};
 
 impl Operator {

@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 use shared::auth::token::{LIFETIME, TokenRing};
 use shared::control::secrets::MAX_AGE_IN_AN_OUTAGE;
 
-use super::{Operator, roll_out};
 use crate::error::{Error, Result};
 use crate::random;
+use crate::{Operator, roll_out};
 
 const LENGTH: usize = 64;
 

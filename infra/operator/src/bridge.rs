@@ -1,9 +1,12 @@
 //! A practice and the tables of its EMR.
 
-use serde_json::json;
+use migrate::{BridgeTask, Status, Task, Work};
 
-use super::{Operator, migrate::outcome_of};
 use crate::error::{Error, Result};
+use crate::{
+    Operator,
+    migrate::{outcome_of, require},
+};
 
 impl Operator {
     /// Attaches a practice to its EMR's tables, or shows what that needs and creates.
@@ -14,11 +17,11 @@ impl Operator {
     pub async fn attach_practice(&self, practice: &str, bridge: &str, apply: bool) -> Result<()> {
         self.registered(practice).await?;
         if !apply {
-            self.bridge(practice, "plan", Some(bridge)).await?;
+            self.bridge(practice, Work::Plan, Some(bridge)).await?;
             println!("Nothing was changed. Run the command again with --apply to attach {practice}.");
             return Ok(());
         }
-        self.bridge(practice, "attach", Some(bridge)).await?;
+        self.bridge(practice, Work::Attach, Some(bridge)).await?;
         println!(
             "{practice} is attached by {bridge}. Try both directions with `check-practice {practice} \
                 --trial`."
@@ -32,9 +35,9 @@ impl Operator {
     /// If there are findings.
     pub async fn check_practice(&self, practice: &str, repair: bool, trial: bool) -> Result<()> {
         self.registered(practice).await?;
-        self.bridge(practice, if repair { "repair" } else { "check" }, None).await?;
+        self.bridge(practice, if repair { Work::Repair } else { Work::Check }, None).await?;
         if trial {
-            self.bridge(practice, "trial", None).await?;
+            self.bridge(practice, Work::Trial, None).await?;
         }
         Ok(())
     }
@@ -45,25 +48,25 @@ impl Operator {
     /// If it is not attached.
     pub async fn detach_practice(&self, practice: &str) -> Result<()> {
         self.registered(practice).await?;
-        self.bridge(practice, "detach", None).await
+        self.bridge(practice, Work::Detach, None).await
     }
 
     /// Requests work on a bridge until it is finished, and prints the findings.
-    async fn bridge(&self, practice: &str, work: &str, bridge: Option<&str>) -> Result<()> {
+    async fn bridge(&self, practice: &str, work: Work, bridge: Option<&str>) -> Result<()> {
+        let bridge = bridge.map(str::to_owned);
+        let task = BridgeTask { practice: practice.to_owned(), work, bridge };
+        let task = Task { bridge: Some(task), ..Task::default() };
         loop {
-            let event = json!({ "bridge": { "practice": practice, "work": work, "bridge": bridge } });
-            let outcome = outcome_of(&self.invoker.invoke(&event).await?, practice);
-            for found in outcome["found"].as_array().into_iter().flatten() {
-                println!("  {}", found.as_str().unwrap_or_default());
+            let outcome = outcome_of(self.invoker.invoke(&task).await?, practice);
+            for found in outcome.iter().flat_map(|it| &it.found) {
+                println!("  {found}");
             }
-            match outcome["status"].as_str() {
-                Some("usable") => return Ok(()),
-                Some("unfinished") => println!("  … continuing"),
-                _ => {
-                    let cause = outcome["error"].as_str().unwrap_or("no cause given");
-                    return Err(Error::Refused(format!("{practice}: {cause}")));
-                }
+            let outcome = outcome.and_then(|it| require(it, &[Status::Usable, Status::Unfinished]));
+            let outcome = outcome.map_err(|cause| Error::Refused(format!("{practice}: {cause}")))?;
+            if outcome.status == Status::Usable {
+                return Ok(());
             }
+            println!("  … continuing");
         }
     }
 }

@@ -3,19 +3,19 @@
 //! All functions learn a new secret before the distribution sends it, and accept the previous one
 //! until the distribution no longer sends it.
 
-use super::secret_pair::{Stored, read_version, write};
-use super::{Operator, roll_out};
 use crate::error::{Error, Result};
 use crate::random;
+use crate::secret_pair::{Stored, read_version, write};
+use crate::{Operator, roll_out};
 
 const LENGTH: usize = 43;
 
 /// The edge secret, and which version of it the distribution sends.
-pub(super) struct EdgeSecret {
-    pub(super) id: String,
+pub struct EdgeSecret {
+    pub id: String,
     /// The version that the stack's distribution sends. `None` on a local stack, which has no
     /// distribution.
-    pub(super) shown: Option<String>,
+    pub shown: Option<String>,
 }
 
 impl Operator {

@@ -7,7 +7,7 @@ use shared::control::secrets::ROTATING;
 
 use crate::error::{Error, Result};
 
-pub(super) struct SecretValues {
+pub struct SecretValues {
     client: Client,
     /// The KMS key for new secrets.
     key: Option<String>,
@@ -15,7 +15,7 @@ pub(super) struct SecretValues {
 
 impl SecretValues {
     /// Connects with the region and credentials of the environment.
-    pub(super) fn in_aws(key: Option<String>) -> Self {
+    pub fn in_aws(key: Option<String>) -> Self {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let credentials = Credentials::new(
             variable("AWS_ACCESS_KEY_ID").unwrap_or_default(),
@@ -32,17 +32,17 @@ impl SecretValues {
         Self { client: Client::from_conf(config.build()), key }
     }
 
-    pub(super) fn with_client(client: Client) -> Self {
+    pub fn with_client(client: Client) -> Self {
         Self { client, key: None }
     }
 
     /// Returns the secret's current value, or `None` if it does not exist.
-    pub(super) async fn get(&self, id: &str) -> Result<Option<String>> {
+    pub async fn get(&self, id: &str) -> Result<Option<String>> {
         Ok(self.get_version(id).await?.map(|(text, _)| text))
     }
 
     /// Returns the secret's current value and its version id, or `None` if it does not exist.
-    pub(super) async fn get_version(&self, id: &str) -> Result<Option<(String, String)>> {
+    pub async fn get_version(&self, id: &str) -> Result<Option<(String, String)>> {
         match self.client.get_secret_value().secret_id(id).send().await {
             Ok(found) => Ok(found.secret_string.zip(found.version_id)),
             Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
@@ -51,14 +51,14 @@ impl SecretValues {
     }
 
     /// Replaces the secret's value.
-    pub(super) async fn put(&self, id: &str, text: &str) -> Result<()> {
+    pub async fn put(&self, id: &str, text: &str) -> Result<()> {
         let put = self.client.put_secret_value().secret_id(id).secret_string(text);
         put.send().await.map(|_| ()).map_err(|error| failed(id, &error))
     }
 
     /// Replaces the secret's value as [`Self::put`] does. `rotating` labels the version as an
     /// unfinished rotation, which readiness reports until a value without the label follows.
-    pub(super) async fn put_rotating(&self, id: &str, text: &str, rotating: bool) -> Result<()> {
+    pub async fn put_rotating(&self, id: &str, text: &str, rotating: bool) -> Result<()> {
         if !rotating {
             return self.put(id, text).await;
         }
@@ -68,13 +68,13 @@ impl SecretValues {
     }
 
     /// Stores a value as `AWSPENDING`, to be tested.
-    pub(super) async fn put_pending(&self, id: &str, text: &str) -> Result<()> {
+    pub async fn put_pending(&self, id: &str, text: &str) -> Result<()> {
         let put = self.client.put_secret_value().secret_id(id).secret_string(text);
         let put = put.version_stages("AWSPENDING").send().await;
         put.map(|_| ()).map_err(|error| failed(id, &error))
     }
 
-    pub(super) async fn create(&self, name: &str, text: &str) -> Result<()> {
+    pub async fn create(&self, name: &str, text: &str) -> Result<()> {
         let create = self.client.create_secret().name(name).secret_string(text);
         let created = create.set_kms_key_id(self.key.clone()).send().await;
         created.map(|_| ()).map_err(|error| failed(name, &error))

@@ -1,5 +1,7 @@
 //! Adds a practice: its secret, its registry entry and its schema.
 
+use std::path::Path;
+
 use jiff::{SignedDuration, Timestamp};
 use shared::auth::secret_ref::SecretRef;
 use shared::control;
@@ -9,10 +11,9 @@ use shared::control::secrets;
 use shared::domain::{PracticePass, zones};
 use shared::tenant::practices;
 
-use super::access::{commit, record};
-use super::{Operator, refused};
-use crate::demo;
+use crate::access::{commit, record};
 use crate::error::{Error, Result};
+use crate::{Operator, refused};
 
 /// How long processes may still use the database of a removed practice.
 ///
@@ -151,7 +152,7 @@ impl Operator {
         let folder = self.data_dir.as_ref().ok_or_else(missing)?.join("practices");
         std::fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
         let folder = std::fs::canonicalize(&folder).map_err(Error::file(&folder))?;
-        demo::sqlite_dsn(&folder, practicepass.as_str())
+        sqlite_dsn(&folder, practicepass.as_str())
     }
 
     /// Whether the practice is registered; an error if its entry has other properties.
@@ -203,4 +204,20 @@ fn iana_name(time_zone: &str) -> Result<String> {
     name.ok_or_else(|| {
         Error::Refused(format!("{time_zone} is not an IANA time zone such as America/New_York"))
     })
+}
+
+/// Returns the connection string of the SQLite file with this name in a folder.
+///
+/// # Errors
+/// If the path cannot be written in a connection string.
+pub fn sqlite_dsn(folder: &Path, name: &str) -> Result<String> {
+    let file = folder.join(format!("{name}.sqlite"));
+    let path = file.to_str().filter(|path| !path.contains(['?', '%', '#']));
+    let path = path.ok_or_else(|| {
+        Error::Refused(format!(
+            "{}: the path of the data folder must not contain '?', '%' or '#'",
+            folder.display()
+        ))
+    })?;
+    Ok(format!("sqlite://{path}"))
 }

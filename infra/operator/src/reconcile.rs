@@ -16,14 +16,16 @@ mod subscriptions;
 
 use std::collections::BTreeMap;
 
+use ::migrate::Task;
 use jiff::{SignedDuration, Timestamp};
 use shared::control::practices::Practice;
 use shared::control::{self, Store};
 use shared::tenant::reconciliation::{ExamineRequest, Facts};
 
-use super::{Operator, refused};
 use crate::error::{Error, Result};
+use crate::migrate::outcome_of;
 use crate::random;
+use crate::{Operator, refused};
 use audit::Acts;
 use repair::Repair;
 use report::{Check, Report, Verdict};
@@ -72,13 +74,15 @@ impl Plan {
 
 impl Ask for Operator {
     async fn ask(&self, question: &ExamineRequest) -> Result<Facts> {
-        let event = serde_json::json!({ "examine": question });
-        let answer = self.invoker.invoke(&event).await?;
-        if let Ok(facts) = serde_json::from_value(answer["examined"].clone()) {
+        let task = Task { examine: Some(question.clone()), ..Task::default() };
+        let mut response = self.invoker.invoke(&task).await?;
+        if let Some(facts) = response.examined.take() {
             return Ok(facts);
         }
-        let cause = answer["results"][0]["error"].as_str().unwrap_or("unknown cause");
-        Err(Error::Refused(format!("{}: {cause}", question.practicepass)))
+        let practice = question.practicepass.as_str();
+        let cause = outcome_of(response, practice).err();
+        let cause = cause.unwrap_or_else(|| "the function's response has no facts".to_owned());
+        Err(Error::Refused(format!("{practice}: {cause}")))
     }
 }
 

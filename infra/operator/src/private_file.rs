@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 
 /// Writes a new file and renames it into place, so that a crash leaves the old or the new one.
-pub(crate) fn write(file: &Path, content: &[u8]) -> Result<()> {
+pub fn write(file: &Path, content: &[u8]) -> Result<()> {
     let new = file.with_extension("new");
     // `mode()` applies only to new files, and a leftover of a crash could have other permissions.
     if new.exists() {

@@ -5,10 +5,10 @@ use std::io::Write as _;
 
 use shared::auth::WhichSecret;
 
-use super::secret_pair::{Stored, pair_of, read, write};
-use super::{Operator, roll_out};
 use crate::error::{Error, Result};
 use crate::random;
+use crate::secret_pair::{Stored, pair_of, read, write};
+use crate::{Operator, roll_out};
 
 const LENGTH: usize = 43;
 /// Allowed lengths of a secret that the operator provides.

@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use crate::error::{Error, Result};
 
 /// Returns `count` random bytes.
-pub(crate) fn bytes(count: usize) -> Result<Vec<u8>> {
+pub fn bytes(count: usize) -> Result<Vec<u8>> {
     let mut bytes = vec![0; count];
     getrandom::fill(&mut bytes).map_err(|error| Error::store("the system's random generator", error))?;
     Ok(bytes)
 }
 
 /// Formats bytes in hexadecimal, two digits each.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
         let _ = write!(text, "{byte:02x}");
@@ -21,7 +21,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// Returns a random version 4 UUID in its usual form, like AWS's request and message ids.
-pub(crate) fn uuid() -> Result<String> {
+pub fn uuid() -> Result<String> {
     let mut random = bytes(16)?;
     random[6] = (random[6] & 0x0f) | 0x40;
     random[8] = (random[8] & 0x3f) | 0x80;
@@ -30,7 +30,7 @@ pub(crate) fn uuid() -> Result<String> {
 }
 
 /// Returns `length` random letters and digits (5.95 bits each).
-pub(crate) fn alphanumeric(length: usize) -> Result<String> {
+pub fn alphanumeric(length: usize) -> Result<String> {
     const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let mut text = String::with_capacity(length);
     while text.len() < length {

@@ -4,15 +4,15 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use ::migrate::{DatabaseOutcome, MigrateResponse, New, Status, Task};
 use shared::control::practices::Practice;
 use shared::domain::zones;
 use shared::tenant::{self, Collision};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
-use super::{Operator, refused};
 use crate::error::{Error, Result};
+use crate::{Operator, refused};
 
 /// Concurrent databases, each in its own invocation: a shared invocation would return only when its
 /// slowest database is done.
@@ -23,15 +23,18 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const MOST_AT_ONCE: usize = 100;
 
 /// The catalog's name in the list of databases.
-pub(super) const CATALOG: &str = "catalog";
+pub(crate) const CATALOG: &str = "catalog";
 
 /// A report about one database.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 enum Word {
     /// It takes longer than [`PATIENCE`].
     Slow,
-    DatabaseOutcome(Value),
+    Done(Outcome),
 }
+
+/// The result for one database, or the cause of its failure.
+pub(crate) type Outcome = std::result::Result<DatabaseOutcome, String>;
 
 /// What is done and what failed so far.
 #[derive(Default)]
@@ -67,37 +70,36 @@ impl Operator {
         println!("Migrating the catalog and {} practices …", names.len());
         let mut progress = Progress { total: names.len() + 1, tolerated, ..Progress::default() };
         let invoker = self.invoker.clone();
-        let mut words = migrate_each(names, PATIENCE, move |event| {
+        let mut words = migrate_each(names, PATIENCE, move |task| {
             let invoker = invoker.clone();
-            async move { invoker.invoke(&event).await }
+            async move { invoker.invoke(&task).await }
         });
         while let Some((database, word)) = words.recv().await {
             match word {
                 Word::Slow => println!("{database}: still running after {} s …", PATIENCE.as_secs()),
-                Word::DatabaseOutcome(outcome) => progress.note(&database, &outcome),
+                Word::Done(outcome) => progress.note(&database, outcome),
             }
         }
         progress.end()
     }
 
     /// Creates the schema of a practice that isn't registered yet.
-    pub(super) async fn make_schema(&self, practice: &str, time_zone: &str, secret: &str) -> Result<()> {
+    pub(crate) async fn make_schema(&self, practice: &str, time_zone: &str, secret: &str) -> Result<()> {
         println!("Creating the schema of {practice} …");
-        let event = json!({ "make": { "practice": practice, "timeZone": time_zone, "secret": secret } });
-        let outcome = outcome_of(&self.invoker.invoke(&event).await?, practice);
-        if outcome["status"] == "migrated" {
-            return Ok(());
-        }
-        let cause = outcome["error"].as_str().unwrap_or("unknown cause");
-        Err(Error::Refused(format!("{practice}: {cause}")))
+        let new =
+            New { practice: practice.to_owned(), time_zone: time_zone.to_owned(), secret: secret.to_owned() };
+        let task = Task { make: Some(new), ..Task::default() };
+        let outcome = outcome_of(self.invoker.invoke(&task).await?, practice);
+        let outcome = outcome.and_then(|it| require(it, &[Status::Migrated]));
+        outcome.map(|_| ()).map_err(|cause| Error::Refused(format!("{practice}: {cause}")))
     }
 
     /// Migrates one practice's database.
-    pub(super) async fn migrate_one(&self, practice: &str) -> Result<()> {
+    pub(crate) async fn migrate_one(&self, practice: &str) -> Result<()> {
         println!("Migrating {practice} …");
-        let answer = self.invoker.invoke(&json!({ "practices": [practice] })).await?;
+        let response = self.invoker.invoke(&of_practice(practice)).await?;
         let mut progress = Progress { total: 1, ..Progress::default() };
-        progress.note(practice, &outcome_of(&answer, practice));
+        progress.note(practice, outcome_of(response, practice));
         progress.end()
     }
 }
@@ -112,25 +114,25 @@ fn migrate_each<I, F>(
     invoke: I,
 ) -> mpsc::UnboundedReceiver<(String, Word)>
 where
-    I: Fn(Value) -> F + Send + 'static,
-    F: Future<Output = Result<Value>> + Send + 'static,
+    I: Fn(Task) -> F + Send + 'static,
+    F: Future<Output = Result<MigrateResponse>> + Send + 'static,
 {
     let (words, told) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         let (turns, all) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(Semaphore::new(MOST_AT_ONCE)));
-        let catalog = std::iter::once((CATALOG.to_owned(), json!({ "catalog": true })));
+        let catalog = Task { catalog: true, ..Task::default() };
         let practices = practices.into_iter().map(|practice| {
-            let event = json!({ "practices": [practice] });
-            (practice, event)
+            let task = of_practice(&practice);
+            (practice, task)
         });
-        for (database, event) in catalog.chain(practices) {
+        for (database, task) in std::iter::once((CATALOG.to_owned(), catalog)).chain(practices) {
             // The semaphores are never closed.
             let (Ok(place), Ok(turn)) =
                 (all.clone().acquire_owned().await, turns.clone().acquire_owned().await)
             else {
                 return;
             };
-            let (answer, words) = (invoke(event), words.clone());
+            let (answer, words) = (invoke(task), words.clone());
             tokio::spawn(async move {
                 let mut answer = pin!(answer);
                 let answer = if let Ok(answer) = timeout(patience, &mut answer).await {
@@ -142,10 +144,10 @@ where
                     answer.await
                 };
                 let outcome = match answer {
-                    Ok(answer) => outcome_of(&answer, &database),
-                    Err(error) => json!({ "status": "failed", "error": error.to_string() }),
+                    Ok(response) => outcome_of(response, &database),
+                    Err(error) => Err(error.to_string()),
                 };
-                let _ = words.send((database, Word::DatabaseOutcome(outcome)));
+                let _ = words.send((database, Word::Done(outcome)));
                 drop(place);
             });
         }
@@ -153,43 +155,48 @@ where
     told
 }
 
+/// The task of migrating one practice's database.
+fn of_practice(practice: &str) -> Task {
+    Task { practices: vec![practice.to_owned()], ..Task::default() }
+}
+
 /// Returns what the function's response says about one database.
-pub(super) fn outcome_of(answer: &Value, database: &str) -> Value {
-    let results = answer["results"].as_array().into_iter().flatten();
-    let found = results.into_iter().find(|it| it["practice"] == database).cloned();
-    let found = if database == CATALOG { found.or_else(|| answer.get("catalog").cloned()) } else { found };
-    found.unwrap_or_else(
-        || json!({ "status": "failed", "error": "the function's response does not mention it" }),
-    )
+pub(crate) fn outcome_of(response: MigrateResponse, database: &str) -> Outcome {
+    let found = response.results.into_iter().find(|it| it.practice == database).map(|it| it.outcome);
+    let found = found.or(response.catalog.filter(|_| database == CATALOG));
+    let outcome = found.ok_or("the function's response does not mention it")?;
+    if outcome.status == Status::Failed {
+        return Err(cause_of(outcome));
+    }
+    Ok(outcome)
+}
+
+/// Returns the outcome if it has one of these states, otherwise the cause that it gives.
+pub(crate) fn require(outcome: DatabaseOutcome, states: &[Status]) -> Outcome {
+    if states.contains(&outcome.status) { Ok(outcome) } else { Err(cause_of(outcome)) }
+}
+
+fn cause_of(outcome: DatabaseOutcome) -> String {
+    outcome.error.unwrap_or_else(|| "unknown cause".to_owned())
 }
 
 impl Progress {
-    fn note(&mut self, database: &str, outcome: &Value) {
+    fn note(&mut self, database: &str, outcome: Outcome) {
         self.done += 1;
-        let status = outcome["status"].as_str().unwrap_or("failed");
-        // A new stack may be deployed several times before its catalog has a database.
-        if (database, status) == (CATALOG, "unset") {
-            println!(
-                "[{}/{}] {database}: no database yet; set one with set-catalog-dsn",
-                self.done, self.total
-            );
-            return;
-        }
-        println!(
-            "[{}/{}] {database}: {status}{}",
-            self.done,
-            self.total,
-            match &outcome["version"] {
-                Value::Number(version) if status != "failed" => format!(", version {version}"),
-                _ => String::new(),
+        let (done, total) = (self.done, self.total);
+        let outcome = outcome.inspect_err(|_| println!("[{done}/{total}] {database}: {}", Status::Failed));
+        let outcome = outcome.and_then(|outcome| {
+            // A new stack may be deployed several times before its catalog has a database.
+            if (database, outcome.status) == (CATALOG, Status::Unset) {
+                println!("[{done}/{total}] {database}: no database yet; set one with set-catalog-dsn");
+                return Ok(());
             }
-        );
-        let collisions: Vec<Collision> =
-            serde_json::from_value(outcome["collisions"].clone()).unwrap_or_default();
-        print_collisions(database, &collisions);
-        if !matches!(status, "migrated" | "current") {
-            let cause = outcome["error"].as_str().unwrap_or("unknown cause");
-            self.failed.push((database.to_owned(), cause.to_owned()));
+            println!("[{done}/{total}] {database}: {}, version {}", outcome.status, outcome.version);
+            print_collisions(database, &outcome.collisions);
+            require(outcome, &[Status::Migrated, Status::Current]).map(|_| ())
+        });
+        if let Err(cause) = outcome {
+            self.failed.push((database.to_owned(), cause));
         }
     }
 
@@ -215,7 +222,7 @@ impl Progress {
 }
 
 /// Prints the visits that overlap after a change of time-zone rules or of a time zone.
-pub(crate) fn print_collisions(database: &str, collisions: &[Collision]) {
+pub fn print_collisions(database: &str, collisions: &[Collision]) {
     for Collision { visit, with } in collisions {
         let with: Vec<String> = with.iter().map(ToString::to_string).collect();
         println!(
@@ -227,7 +234,14 @@ pub(crate) fn print_collisions(database: &str, collisions: &[Collision]) {
 
 #[cfg(test)]
 mod tests {
+    use ::migrate::PracticeOutcome;
+
     use super::*;
+
+    fn migrated() -> DatabaseOutcome {
+        let (collisions, found) = (Vec::new(), Vec::new());
+        DatabaseOutcome { status: Status::Migrated, version: 1, error: None, collisions, found }
+    }
 
     /// Prefix of databases that hang until the end of the test.
     const HANGS: &str = "Hangs";
@@ -237,21 +251,18 @@ mod tests {
         let (end, ended) = tokio::sync::watch::channel(());
         let hanging = (0..3 * AT_ONCE).map(|it| format!("{HANGS}{it}"));
         let names: Vec<String> = hanging.chain((0..50).map(|it| format!("North{it}"))).collect();
-        let mut words = migrate_each(names, Duration::from_millis(20), move |event| {
+        let mut words = migrate_each(names, Duration::from_millis(20), move |task| {
             let mut ended = ended.clone();
             async move {
-                let Some(name) = event["practices"][0].as_str().map(str::to_owned) else {
-                    return Ok(json!({ "results": [], "catalog": { "status": "migrated" } }));
+                let Some(name) = task.practices.first().cloned() else {
+                    return Ok(MigrateResponse { catalog: Some(migrated()), ..MigrateResponse::default() });
                 };
-                assert_eq!(
-                    event["practices"].as_array().map(Vec::len),
-                    Some(1),
-                    "one invocation per database"
-                );
+                assert_eq!(task.practices.len(), 1, "one invocation per database");
                 if name.starts_with(HANGS) {
                     let _ = ended.changed().await;
                 }
-                Ok(json!({ "results": [{ "practice": name, "status": "migrated" }] }))
+                let outcome = PracticeOutcome { practice: name, outcome: migrated() };
+                Ok(MigrateResponse { results: vec![outcome], ..MigrateResponse::default() })
             }
         });
         let (mut slow, mut done) = (Vec::new(), Vec::new());
@@ -261,8 +272,8 @@ mod tests {
                 .expect("an outcome of each that responds");
             match word.unwrap() {
                 (database, Word::Slow) => slow.push(database),
-                (database, Word::DatabaseOutcome(outcome)) => {
-                    assert_eq!(outcome["status"], "migrated");
+                (database, Word::Done(outcome)) => {
+                    assert_eq!(outcome.unwrap().status, Status::Migrated);
                     done.push(database);
                 }
             }
@@ -280,16 +291,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_database_whose_invocation_fails_is_told_as_failed() {
-        let mut words = migrate_each(vec!["North".to_owned()], PATIENCE, |event| async move {
-            if event["practices"].is_array() {
+        let mut words = migrate_each(vec!["North".to_owned()], PATIENCE, |task| async move {
+            if !task.practices.is_empty() {
                 return Err(Error::Refused("out of time".to_owned()));
             }
-            Ok(json!({ "results": [] }))
+            Ok(MigrateResponse::default())
         });
         let mut told = std::collections::BTreeMap::new();
         while let Some((database, word)) = words.recv().await {
-            let Word::DatabaseOutcome(outcome) = word else { panic!() };
-            told.insert(database, outcome["error"].as_str().unwrap().to_owned());
+            let Word::Done(outcome) = word else { panic!() };
+            told.insert(database, outcome.unwrap_err());
         }
         assert_eq!(told["North"], "out of time");
         assert_eq!(told[CATALOG], "the function's response does not mention it");
@@ -310,7 +321,7 @@ mod tests {
     fn a_catalog_that_a_new_stack_has_no_database_for_yet_is_no_failure_and_a_practice_without_one_is() {
         let end = |database: &str| {
             let mut progress = Progress { total: 1, ..Progress::default() };
-            progress.note(database, &json!({ "status": "unset", "version": 1 }));
+            progress.note(database, Ok(DatabaseOutcome { status: Status::Unset, ..migrated() }));
             progress.end().is_ok()
         };
         assert!(end(CATALOG) && !end("North"));

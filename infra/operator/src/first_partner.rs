@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use shared::auth::KeyStatus;
 use shared::domain::ids::KeyId;
 
-use super::{Operator, refused};
 use crate::error::{Error, Result};
 use crate::random::hex;
+use crate::{Operator, refused};
 
 pub struct FirstPartner {
     pub company: String,

@@ -10,9 +10,9 @@ use shared::control::partners::{Partner, PartnerStatus};
 use shared::control::{self, Store};
 use shared::domain::ids::{KeyId, PartnerId};
 
-use super::{Operator, refused};
 use crate::error::{Error, Result};
 use crate::random;
+use crate::{Operator, refused};
 
 /// Retries when someone else changes the same item at the same time.
 const MAX_CONFLICT_RETRIES: usize = 5;

@@ -72,8 +72,9 @@ impl Check {
         }
     }
 
+    /// Sets the verdict, and whether a failure is critical.
     #[must_use]
-    pub(crate) fn with(self, verdict: Verdict, critical: bool) -> Self {
+    pub fn with(self, verdict: Verdict, critical: bool) -> Self {
         Self { verdict, critical, ..self }
     }
 

@@ -7,9 +7,9 @@ use shared::auth::{KeyRecord, KeyStatus};
 use shared::control::{self, Store};
 use shared::domain::PracticePass;
 
-use super::access::{commit, record, revoke_key};
-use super::{Operator, refused};
+use crate::access::{commit, record, revoke_key};
 use crate::error::{Error, Result};
+use crate::{Operator, refused};
 
 /// Keys per read.
 const PAGE: usize = 500;

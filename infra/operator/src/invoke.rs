@@ -3,14 +3,17 @@
 use std::process::Stdio;
 
 use http::{Request, StatusCode};
-use serde_json::{Value, json};
+use migrate::{MigrateResponse, Task};
+use serde::Deserialize;
+use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 
-use super::admin_api::{client, exchange};
+use crate::admin_api::{client, exchange};
 use crate::error::{Error, Result};
 
+/// How to invoke the function.
 #[derive(Clone)]
-pub(super) enum Invoker {
+pub enum Invoker {
     /// The local stack.
     Local { url: String, access_key: String },
     /// AWS, through the AWS CLI: an SDK for this one call would take longer to compile than the
@@ -19,7 +22,12 @@ pub(super) enum Invoker {
 }
 
 impl Invoker {
-    pub(super) async fn invoke(&self, event: &Value) -> Result<Value> {
+    /// Has the function perform the task.
+    ///
+    /// # Errors
+    /// If the function could not be invoked, or failed as a whole.
+    pub(crate) async fn invoke(&self, task: &Task) -> Result<MigrateResponse> {
+        let event = serde_json::to_string(task).map_err(|error| Error::store("the task", error))?;
         match self {
             Self::Local { url, access_key } => locally(url, access_key, event).await,
             Self::Aws { function } => by_cli(function, event).await,
@@ -27,19 +35,19 @@ impl Invoker {
     }
 }
 
-async fn locally(url: &str, access_key: &str, event: &Value) -> Result<Value> {
+async fn locally(url: &str, access_key: &str, event: String) -> Result<MigrateResponse> {
     let request = Request::builder()
         .method("POST")
         .uri(format!("{url}/2015-03-31/functions/MigrateFunction/invocations"))
         .header("authorization", format!("AWS4-HMAC-SHA256 Credential={access_key}/local"))
-        .body(event.to_string().into());
+        .body(event.into());
     let request = request.map_err(|error| Error::store("the migrate function", error))?;
     let answer = exchange(&client()?, request).await?;
     let failed = answer.headers.contains_key("x-amz-function-error") || answer.status != StatusCode::OK;
     understood(&answer.body, failed)
 }
 
-async fn by_cli(function: &str, event: &Value) -> Result<Value> {
+async fn by_cli(function: &str, event: String) -> Result<MigrateResponse> {
     let failed = || Error::io("aws (the AWS CLI, version 2)");
     let mut aws = tokio::process::Command::new("aws")
         .args(["lambda", "invoke", "--function-name", function, "--no-cli-pager", "--output", "json"])
@@ -56,7 +64,7 @@ async fn by_cli(function: &str, event: &Value) -> Result<Value> {
         .map_err(failed())?;
     if let Some(mut stdin) = aws.stdin.take() {
         // If the CLI has already exited, it reports why itself.
-        let _ = stdin.write_all(event.to_string().as_bytes()).await;
+        let _ = stdin.write_all(event.as_bytes()).await;
     }
     let output = aws.wait_with_output().await.map_err(failed())?;
     if !output.status.success() {
@@ -66,20 +74,28 @@ async fn by_cli(function: &str, event: &Value) -> Result<Value> {
 }
 
 /// Parses the CLI's output: the function's response, followed by the CLI's own status.
-fn of_cli(printed: &[u8]) -> Result<Value> {
+fn of_cli(printed: &[u8]) -> Result<MigrateResponse> {
     let mut values = serde_json::Deserializer::from_slice(printed).into_iter::<Value>();
     let answer = values.next().and_then(std::result::Result::ok).unwrap_or_default();
     let call = values.next().and_then(std::result::Result::ok).unwrap_or_default();
     understood(answer.to_string().as_bytes(), call.get("FunctionError").is_some())
 }
 
-fn understood(body: &[u8], failed: bool) -> Result<Value> {
-    let answer: Value = serde_json::from_slice(body).unwrap_or_else(|_| json!({}));
+/// What Lambda says about an invocation that failed.
+#[derive(Default, Deserialize)]
+struct Failure {
+    #[serde(rename = "errorMessage", alias = "Message")]
+    message: Option<String>,
+}
+
+fn understood(body: &[u8], failed: bool) -> Result<MigrateResponse> {
     if !failed {
-        return Ok(answer);
+        return serde_json::from_slice(body)
+            .map_err(|error| Error::store("the migrate function's response", error));
     }
-    let said = answer["errorMessage"].as_str().or_else(|| answer["Message"].as_str());
-    Err(Error::Refused(format!("the migrate function failed: {}", said.unwrap_or("unknown cause"))))
+    let failure: Failure = serde_json::from_slice(body).unwrap_or_default();
+    let cause = failure.message.as_deref().unwrap_or("unknown cause");
+    Err(Error::Refused(format!("the migrate function failed: {cause}")))
 }
 
 #[cfg(test)]
@@ -89,7 +105,7 @@ mod tests {
     #[test]
     fn the_clis_word_follows_the_functions() {
         let good = of_cli(b"{\"results\":[]}{\n  \"StatusCode\": 200\n}\n").unwrap();
-        assert!(good["results"].is_array());
+        assert!(good.results.is_empty());
         let failed = br#"{"errorMessage":"out of time"}{"StatusCode":200,"FunctionError":"Unhandled"}"#;
         assert!(of_cli(failed).unwrap_err().to_string().contains("out of time"));
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 
-pub(crate) type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+pub type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 pub(super) struct AdminApi {
     client: HttpClient,
@@ -18,10 +18,10 @@ pub(super) struct AdminApi {
     secret: String,
 }
 
-pub(crate) struct Reply {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
 }
 
 impl AdminApi {
@@ -63,7 +63,7 @@ impl AdminApi {
 }
 
 /// Returns a client for HTTPS and, on the local stack, HTTP.
-pub(crate) fn client() -> Result<HttpClient> {
+pub fn client() -> Result<HttpClient> {
     let connector = HttpsConnectorBuilder::new()
         .with_provider_and_native_roots(rustls::crypto::aws_lc_rs::default_provider())
         .map_err(Error::io("the system's certificates"))?
@@ -73,7 +73,7 @@ pub(crate) fn client() -> Result<HttpClient> {
     Ok(Client::builder(TokioExecutor::new()).build(connector))
 }
 
-pub(crate) async fn exchange(client: &HttpClient, request: Request<Full<Bytes>>) -> Result<Reply> {
+pub async fn exchange(client: &HttpClient, request: Request<Full<Bytes>>) -> Result<Reply> {
     let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
     let response = client.request(request).await.map_err(|error| Error::store(&host, error))?;
     let (parts, body) = response.into_parts();
