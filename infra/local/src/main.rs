@@ -1,6 +1,6 @@
 //! `cargo run`: builds the functions and serves the whole API on this machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -162,7 +162,8 @@ async fn redeploy(root: &Path, data_dir: &Path, release: bool) -> Result<()> {
 /// Returns the names of the packages that contain the template's functions.
 fn packages(template: &Path) -> Result<Vec<String>> {
     let template = Template::read(template, &LocalResources::default())?;
-    Ok(template.functions.into_iter().map(|function| function.binary).collect())
+    let packages: BTreeSet<String> = template.functions.into_iter().map(|it| it.binary).collect();
+    Ok(packages.into_iter().collect())
 }
 
 /// Adds the stack's own package, so that the dependencies keep the features they were just built
