@@ -1,9 +1,13 @@
 //! Invariants of the code's shape.
 
+mod modules;
+
 use std::{
     fs,
     path::{Path, PathBuf},
 };
+
+use modules::Modules;
 
 const SHARED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/src");
 const FUNCTIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../functions");
@@ -23,6 +27,57 @@ fn a_module_of_shared_uses_only_the_modules_below_it() {
             }
         }
     }
+}
+
+/// Circles that stay, by the uses that close them, and why.
+const CIRCLES: &[(&[&str], &str)] = &[(
+    &["pool -> worker", "worker -> pool"],
+    "the local stack's pool of environments starts workers, and a worker asks its pool for invocations",
+)];
+
+#[test]
+fn modules_beside_each_other_do_not_need_each_other() {
+    let project = Path::new(FUNCTIONS).parent().unwrap();
+    let functions = fs::read_dir(FUNCTIONS).unwrap().map(|entry| entry.unwrap().path().join("src"));
+    let others = [PathBuf::from(SHARED), project.join("infra/operator/src"), project.join("infra/local/src")];
+    let (mut uses, mut known) = (0, 0);
+    for folder in functions.chain(others) {
+        let modules = Modules::read(&folder);
+        uses += modules.uses();
+        let mut circles = modules.circles();
+        let all = circles.len();
+        circles.retain(|circle| {
+            let is = |steps: &[&str]| {
+                let mut pairs = circle.iter().zip(steps);
+                circle.len() == steps.len() && pairs.all(|(found, step)| found.starts_with(step))
+            };
+            !CIRCLES.iter().any(|(steps, _)| is(steps))
+        });
+        known += all - circles.len();
+        assert!(circles.is_empty(), "in {}: {circles:#?}", folder.display());
+    }
+    assert_eq!(known, CIRCLES.len(), "a listed circle is gone");
+    assert!(uses > 500, "only {uses} uses were found");
+}
+
+#[test]
+fn a_circle_of_modules_is_found_through_a_re_export() {
+    let sources = [
+        ("", "pub mod a; pub mod b; mod c;"),
+        ("a", "pub use inner::One;\nuse crate::b::{Two, three::Four};"),
+        ("a::inner", "pub struct One; // crate::c::Five"),
+        ("b", "pub use super::c::Two;"),
+        ("b::three", "pub struct Four;"),
+        ("c", "pub struct Two;\nfn two() { crate::a::One }\n#[cfg(test)]\nmod tests { use crate::d; }"),
+    ];
+    let of = |sources: &[(&str, &str)]| {
+        Modules::of(sources.iter().map(|(module, text)| ((*module).to_owned(), (*text).to_owned()))).circles()
+    };
+    let [circle] = &of(&sources)[..] else { panic!("{:?}", of(&sources)) };
+    for step in ["a -> c", "c -> a"] {
+        assert!(circle.iter().any(|it| it.starts_with(step)), "{circle:?}");
+    }
+    assert!(of(&sources[..5]).is_empty(), "{:?}", of(&sources[..5]));
 }
 
 #[test]

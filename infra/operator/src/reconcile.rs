@@ -9,6 +9,7 @@ mod ids;
 mod items;
 mod log;
 mod practice;
+mod question;
 mod records;
 mod repair;
 pub mod report;
@@ -33,6 +34,10 @@ use report::{Check, Report, Verdict};
 /// The oldest moment that can be reconciled. Backups go back 35 days; deliveries and call records
 /// expire, too.
 const LONGEST: SignedDuration = SignedDuration::from_hours(36 * 24);
+
+/// How long before the restored moment the comparison begins: clocks differ, and commits are
+/// delayed.
+const MARGIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// The moments that the stores were restored to; `None` for one that was not restored.
 #[derive(Clone, Copy, Debug, Default)]

@@ -2,7 +2,6 @@
 
 pub(super) mod body;
 pub(super) mod contact;
-pub(super) mod field_errors;
 pub(super) mod fields;
 pub(super) mod paging;
 pub(super) mod path;

@@ -13,7 +13,7 @@ use utoipa::{
     },
 };
 
-use crate::api::{FieldError, Problem, output::error::Code};
+use crate::api::{FieldError, Problem, error::Code};
 use crate::domain::{EventScope, Scope};
 
 const TOKEN: &str = "accessToken";

@@ -11,8 +11,8 @@ use shared::domain::ids::LogId;
 use shared::domain::log_progress::{LogProgress, Sighting};
 use shared::tenant::reconciliation::{Facts, SeenRow};
 
+use super::MARGIN;
 use super::Plan;
-use super::practice::MARGIN;
 use super::repair::Repair;
 use super::report::{Check, Verdict};
 

@@ -1,28 +1,24 @@
 //! Compares a practice's database with what the control plane has recorded about it.
 
-use std::collections::BTreeSet;
-
 use jiff::{SignedDuration, Timestamp};
 use shared::control::activity::CallRecord;
 use shared::control::practices::Practice;
 use shared::control::{self, Store};
 use shared::domain::PracticePass;
-use shared::domain::ids::LogId;
-use shared::tenant::reconciliation::{ExamineRequest, Facts, Mend};
+use shared::tenant::reconciliation::{ExamineRequest, Facts};
 
 use super::audit::{Earlier, SLACK};
+use super::question::empty_question;
 use super::repair::Repair;
 use super::report::Check;
-use super::{Ask, LONGEST, Plan, log, records, refused};
+use super::{Ask, LONGEST, MARGIN, Plan, log, records, refused};
 use crate::error::{Error, Result};
 
 /// Ids and calls per question, so that the response fits into a function's limit.
 const AT_ONCE: usize = 4_000;
 /// How long before the given moment to look for lost calls, in case the true moment is earlier.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(24);
-/// How long before the restored moment the comparison begins: clocks differ, and commits are
-/// delayed.
-pub(super) const MARGIN: SignedDuration = SignedDuration::from_hours(1);
+
 /// Runs the checks of one practice; `earlier` are its previous reconciliations.
 pub(super) async fn checks(
     control: &Store,
@@ -101,19 +97,6 @@ async fn lost_since(
     }
 }
 
-fn empty_question(practicepass: &PracticePass, since: Timestamp, now: Timestamp) -> ExamineRequest {
-    ExamineRequest {
-        practicepass: practicepass.clone(),
-        since,
-        now,
-        log_ids: Vec::new(),
-        position: LogId::default(),
-        calls: BTreeSet::new(),
-        records: BTreeSet::new(),
-        mend: None,
-    }
-}
-
 /// Asks a large question in several parts and merges the facts.
 async fn answered(ask: &impl Ask, whole: ExamineRequest) -> Result<Facts> {
     let calls: Vec<String> = whole.calls.iter().cloned().collect();
@@ -139,15 +122,4 @@ async fn answered(ask: &impl Ask, whole: ExamineRequest) -> Result<Facts> {
         }
     }
     facts.ok_or_else(|| Error::Refused("no question was asked".to_owned()))
-}
-
-/// Repairs a practice's database.
-pub(super) async fn mend(
-    ask: &impl Ask,
-    practicepass: &PracticePass,
-    now: Timestamp,
-    mend: Mend,
-) -> Result<Facts> {
-    let question = ExamineRequest { mend: Some(mend), ..empty_question(practicepass, now, now) };
-    ask.ask(&question).await
 }

@@ -10,7 +10,7 @@ use shared::domain::PracticePass;
 use shared::domain::ids::KeyId;
 use shared::tenant::reconciliation::{Facts, StrayAnswer};
 
-use super::practice::MARGIN;
+use super::MARGIN;
 use super::repair::Repair;
 use super::report::{Check, Verdict};
 

@@ -15,7 +15,7 @@ use shared::domain::log_progress::LogProgress;
 use shared::tenant::reconciliation::{AUDIT_ACTION, Mend};
 
 use super::super::access::{commit, record, revoke_key, set_partner_status};
-use super::practice::mend;
+use super::question::mend;
 use super::{Ask, refused};
 use crate::error::{Error, Result};
 

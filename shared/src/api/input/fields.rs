@@ -4,10 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::api::{
-    FieldError, FieldErrors,
-    input::{field_errors::shown, text::is_blank},
-};
+use crate::api::{FieldError, FieldErrors, field_errors::shown, input::text::is_blank};
 
 /// What is wrong with one value.
 #[derive(Clone, Debug, PartialEq, Eq)]

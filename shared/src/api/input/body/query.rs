@@ -1,6 +1,6 @@
 //! Strict decoding of query parameters: guessing a byte would search for something else.
 
-use crate::api::{FieldError, FieldErrors, input::field_errors::shown};
+use crate::api::{FieldError, FieldErrors, field_errors::shown};
 
 pub(super) fn pairs(query: &str) -> Result<Vec<(String, String)>, FieldErrors> {
     let (mut pairs, mut errors) = (Vec::new(), FieldErrors::default());
