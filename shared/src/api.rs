@@ -28,7 +28,7 @@ pub use idempotency::sealed::SealedAnswer;
 pub use input::body::{Body, FromBody, MayBeEmpty, NoBody, Query, raw_object, repeated};
 pub use input::contact::{Email, Phone, Website};
 pub use input::fields::{
-    FieldProblem, FieldValue, Fields, FromField, FromFields, Patch, RawObject, Replace, Source,
+    FieldProblem, FieldValue, Fields, FromField, FromFields, PartialUpdate, Patch, RawObject, Replace, Source,
 };
 pub use input::paging::{
     CursorPagination, CursorParam, Limit, Offset, OffsetPagination, PageNumber, Pagination, Paging,
