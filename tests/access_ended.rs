@@ -158,7 +158,7 @@ impl Scene {
             End::ScopeRemoved => key.scopes = vec![Scope::Kb],
         }
         key.revision += 1;
-        control.transact(vec![control.change_api_key(&key).unwrap()]).await.unwrap();
+        control.transact(vec![control.change_api_key_write(&key).unwrap()]).await.unwrap();
     }
 
     /// Whether the channel works now.
@@ -428,7 +428,7 @@ async fn what_is_sent_by_hand_without_access_is_refused_with_a_code_and_sends_no
     key.scopes = Scope::ALL.to_vec();
     key.revision += 1;
     let control = &scene.office.app.control;
-    control.transact(vec![control.change_api_key(&key).unwrap()]).await.unwrap();
+    control.transact(vec![control.change_api_key_write(&key).unwrap()]).await.unwrap();
     scene.office.admin("POST", &by_admin, None).await.expect(200);
     scene.end(End::ScopeRemoved).await;
     scene.advance(60);

@@ -81,6 +81,24 @@ fn a_circle_of_modules_is_found_through_a_re_export() {
 }
 
 #[test]
+fn what_only_builds_a_write_of_the_control_plane_says_so_in_its_name() {
+    let mut builders = 0;
+    for file in rust_files(&Path::new(SHARED).join("control")) {
+        let source = fs::read_to_string(&file).unwrap();
+        for signature in source.split("fn ").skip(1).filter_map(|it| it.split('{').next()) {
+            let name = signature.split(['(', '<']).next().unwrap_or_default();
+            let result = signature.rsplit("->").next().unwrap_or_default();
+            if signature.contains("->") && result.contains("TransactWriteItem") {
+                let says_so = ["write", "writes"].contains(&name.rsplit('_').next().unwrap_or_default());
+                assert!(says_so, "{}: {name} only builds a write", file.display());
+                builders += 1;
+            }
+        }
+    }
+    assert!(builders > 15, "only {builders} were found");
+}
+
+#[test]
 fn no_sql_stands_outside_of_the_modules_of_the_databases() {
     for file in rust_files(Path::new(FUNCTIONS)).into_iter().chain(rust_files(Path::new(SHARED))) {
         let of_database = |layer: &str| sources(layer).iter().any(|(path, _)| *path == file);

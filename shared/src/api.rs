@@ -27,12 +27,11 @@ pub use idempotency::once::{Done, IDEMPOTENCY_TTL, IdempotencyKey, JsonAnswer, O
 pub use idempotency::sealed::SealedAnswer;
 pub use input::body::{Body, FromBody, MayBeEmpty, NoBody, Query, raw_object, repeated};
 pub use input::contact::{Email, Phone, Website};
-pub use input::fields::{
-    FieldProblem, FieldValue, Fields, FromField, FromFields, PartialUpdate, Patch, RawObject, Replace, Source,
-};
+pub use input::fields::{FieldProblem, FieldValue, Fields, FromField, FromFields, RawObject, Source};
 pub use input::paging::{
     CursorPagination, CursorParam, Limit, Offset, OffsetPagination, PageNumber, Pagination, Paging,
 };
+pub use input::patch::{PartialUpdate, Patch, Replace};
 pub use input::path::{PathId, PathPair, PathText, PracticePath};
 pub use input::precondition::{IfMatch, etag};
 pub use input::reading::Reading;

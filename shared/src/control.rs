@@ -6,6 +6,7 @@ pub mod api_keys;
 pub mod audit;
 mod aws;
 mod call_record;
+mod cursor;
 pub mod data_problems;
 pub mod deliveries;
 pub mod dispatch;
@@ -29,8 +30,9 @@ mod store;
 pub mod subscriptions;
 pub mod usage;
 
+pub use cursor::Cursor;
 pub use error::{Error, Result};
-pub use listing::{Cursor, ListPage};
+pub use listing::ListPage;
 pub use queue::Queue;
 pub use secrets::Secrets;
 pub use store::{Item, Store, Table, TableNames};

@@ -124,7 +124,7 @@ async fn what_is_there_stays_unless_it_is_to_be_written_over_and_nothing_ended_i
     // Damaged: nobody changed it, and it differs.
     let damaged = office.app.control.api_key(&shared::domain::ids::KeyId(untouched)).await.unwrap().unwrap();
     let damaged = shared::auth::KeyRecord { name: "?".to_owned(), revision: damaged.revision + 1, ..damaged };
-    let write = office.app.control.change_api_key(&damaged).unwrap();
+    let write = office.app.control.change_api_key_write(&damaged).unwrap();
     office.app.control.transact(vec![write]).await.unwrap();
     for (overwrite, kept) in [(false, 3), (true, 2)] {
         let copied = restore_control(&office.app.control, &copy, period, (overwrite, true)).await.unwrap();
@@ -152,7 +152,7 @@ async fn a_partners_own_profile_and_a_corrected_time_zone_are_not_written_over()
         from: None,
         to: Some("America/Denver".to_owned()),
     }];
-    let write = control.new_time_zone(practice, "America/Denver");
+    let write = control.time_zone_write(practice, "America/Denver");
     access::commit(control, write, &act).await.unwrap();
     let copy = table_of(&office, &backup).await;
     let period = (at, office.a_minute_later());

@@ -113,7 +113,7 @@ async fn a_practice_that_was_removed_or_added_after_the_backup_is_named() {
         let new = shared::domain::PracticePass::try_from("NewClinic").unwrap();
         let entry = Practice { practicepass: new.clone(), registered_at: Some(now), ..entry };
         let added = access::record("practices.add", "NewClinic", now).unwrap();
-        access::commit(control, control.new_practice(&entry), &added).await.unwrap();
+        access::commit(control, control.new_practice_write(&entry), &added).await.unwrap();
         office.a_minute_later();
         office.restore_control(&backup, loss).await;
         assert!(control.practice(&old).await.unwrap().is_some());

@@ -67,7 +67,7 @@ pub(crate) async fn update_me(
             let change = Change::new("me.update", profile.id.as_str());
             let change = Change { fields: &fields, values: &values, ..change };
             let record = audit_change(&partner.app, &partner.call, "partner", change);
-            writes.extend(partner.app.control.audit(&record)?);
+            writes.extend(partner.app.control.audit_writes(&record)?);
         }
         match partner.app.control.transact(writes).await {
             Ok(()) => {

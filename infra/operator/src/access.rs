@@ -69,7 +69,7 @@ pub async fn revoke_key(control: &Store, id: &str, now: Timestamp) -> Result<Key
         }
         key.revoke();
         key.revision += 1;
-        let write = control.change_api_key(&key);
+        let write = control.change_api_key_write(&key);
         match commit(control, write, &record("keys.revoke", id, now)?).await {
             Ok(()) => return Ok(key),
             Err(control::Error::ConditionFailed) => {}
@@ -89,7 +89,7 @@ pub async fn commit(
     record: &AuditRecord,
 ) -> control::Result<()> {
     let mut writes = vec![write?];
-    writes.extend(control.audit(record)?);
+    writes.extend(control.audit_writes(record)?);
     control.transact(writes).await
 }
 

@@ -81,7 +81,7 @@ impl Operator {
             })?;
             let now = Timestamp::now();
             let entry = Practice { registered_at: Some(now), ..entry.clone() };
-            let write = self.control.new_practice(&entry);
+            let write = self.control.new_practice_write(&entry);
             let added = commit(&self.control, write, &record("practices.add", practice, now)?).await;
             added.map_err(|error| refused(&error))?;
             println!("{practice} is registered.");
@@ -128,7 +128,7 @@ impl Operator {
         let mut audit = record("practices.update", practice, Timestamp::now())?;
         audit.fields = vec![change.field.clone()];
         audit.changes = vec![change];
-        let write = self.control.new_time_zone(&practicepass, &time_zone);
+        let write = self.control.time_zone_write(&practicepass, &time_zone);
         match commit(&self.control, write, &audit).await {
             Ok(()) => println!("The registry has {time_zone} for {practice}."),
             Err(control::Error::ConditionFailed) => {

@@ -76,7 +76,7 @@ pub async fn remove_practice(
     if is_registered {
         control.note_removal(practicepass, now).await.map_err(|error| refused(&error))?;
         let audit = record("practices.remove", practicepass.as_str(), now)?;
-        match commit(control, control.remove_practice(practicepass), &audit).await {
+        match commit(control, control.remove_practice_write(practicepass), &audit).await {
             // `ConditionFailed`: another operator removed it in the meantime.
             Ok(()) | Err(control::Error::ConditionFailed) => {}
             Err(error) => return Err(refused(&error)),

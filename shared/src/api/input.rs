@@ -4,6 +4,7 @@ pub(super) mod body;
 pub(super) mod contact;
 pub(super) mod fields;
 pub(super) mod paging;
+pub(super) mod patch;
 pub(super) mod path;
 pub(super) mod precondition;
 pub(super) mod reading;

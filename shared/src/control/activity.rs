@@ -13,7 +13,7 @@ use super::{
     store::{Item, to_item},
     usage::Additions,
 };
-pub use search::{ActivityFilter, ActivityPage, ActivityPosition, StatusFilter};
+pub use search::{ActivityFilter, ActivityPage, StatusFilter};
 
 /// How long a call record is kept: 90 days.
 pub const RETENTION: SignedDuration = SignedDuration::from_hours(90 * 24);

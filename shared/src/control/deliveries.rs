@@ -17,7 +17,7 @@ pub use super::pending_outcomes::CountChange;
 pub use claims::{Claimed, busy_until};
 pub use feed::FeedPage;
 pub use outcomes::DeliveryCounts;
-pub use queries::{DeliveryPage, DeliveryPosition};
+pub use queries::DeliveryPage;
 
 use super::{
     Result, instant,

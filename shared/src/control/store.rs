@@ -177,23 +177,28 @@ impl Store {
     }
 
     /// Builds the write of an item that must not exist yet, for a transaction.
-    pub(super) fn new_item(&self, table: Table, item: Item) -> Result<TransactWriteItem> {
-        self.put_if(table, Put::builder().condition_expression("attribute_not_exists(pk)"), item)
+    pub(super) fn new_item_write(&self, table: Table, item: Item) -> Result<TransactWriteItem> {
+        self.put_write(table, Put::builder().condition_expression("attribute_not_exists(pk)"), item)
     }
 
     /// Builds the write of a new item (version 1) or of one over its previous version.
-    pub(super) fn next_version(&self, table: Table, item: Item, version: i64) -> Result<TransactWriteItem> {
+    pub(super) fn next_version_write(
+        &self,
+        table: Table,
+        item: Item,
+        version: i64,
+    ) -> Result<TransactWriteItem> {
         if version == 1 {
-            return self.new_item(table, item);
+            return self.new_item_write(table, item);
         }
         let before = AttributeValue::N((version - 1).to_string());
         let put = Put::builder()
             .condition_expression("version = :before")
             .expression_attribute_values(":before", before);
-        self.put_if(table, put, item)
+        self.put_write(table, put, item)
     }
 
-    fn put_if(&self, table: Table, put: PutBuilder, item: Item) -> Result<TransactWriteItem> {
+    fn put_write(&self, table: Table, put: PutBuilder, item: Item) -> Result<TransactWriteItem> {
         let put = put.table_name(self.name(table)?).set_item(Some(item)).build();
         let put = put.map_err(|error| Error::Malformed(error.to_string()))?;
         Ok(TransactWriteItem::builder().put(put).build())

@@ -77,13 +77,13 @@ impl Repair {
             }
             Self::DeleteSubscription(subscription) => {
                 let audit = record("webhooks.delete", &subscription.id.to_string(), now)?;
-                let write = control.remove_subscription(subscription);
+                let write = control.remove_subscription_write(subscription);
                 let done = format!("subscription {} is deleted", subscription.id);
                 changed(commit(control, write, &audit).await, done)
             }
             Self::PauseSubscription(subscription) => {
                 let audit = record("webhooks.pause", &subscription.id.to_string(), now)?;
-                let write = control.pause_subscription(subscription, Some(now), now);
+                let write = control.pause_subscription_write(subscription, Some(now), now);
                 let done = format!("subscription {} is paused", subscription.id);
                 changed(commit(control, write, &audit).await, done)
             }

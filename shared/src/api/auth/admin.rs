@@ -45,7 +45,7 @@ impl Admin {
         change: Change<'_>,
         mut writes: Vec<TransactWriteItem>,
     ) -> Result<(), control::Error> {
-        writes.extend(self.app.control.audit(&self.record_of(change))?);
+        writes.extend(self.app.control.audit_writes(&self.record_of(change))?);
         self.app.control.transact(writes).await?;
         self.mark_audited();
         Ok(())
@@ -91,7 +91,7 @@ impl Admin {
         answer: JsonAnswer,
     ) -> ApiResult<JsonAnswer> {
         let once = self.once(key);
-        writes.extend(once.keep(&answer).await?);
+        writes.extend(once.keep_write(&answer).await?);
         match self.commit(change, writes).await {
             Ok(()) => Ok(answer),
             // The same request, sent concurrently, may have been faster.

@@ -99,97 +99,15 @@ impl<T: FieldValue> FromField for Option<T> {
     }
 }
 
-/// A field of a partial update: absent keeps the value, null clears it, a value replaces it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Patch<T> {
-    #[default]
-    Absent,
-    Null,
-    Value(T),
-}
-
-impl<T: FieldValue> FromField for Patch<T> {
-    fn absent() -> Result<Self, FieldProblem> {
-        Ok(Self::Absent)
-    }
-
-    fn present(source: Source<'_>) -> Result<Self, FieldProblem> {
-        match source {
-            Source::Json(Value::Null) => Ok(Self::Null),
-            source => {
-                not_blank(source, "send null or leave the field out").and_then(T::read).map(Self::Value)
-            }
-        }
-    }
-}
-
-/// A field of a partial update that cannot be cleared: null is rejected.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replace<T>(pub Option<T>);
-
-impl<T: FieldValue> FromField for Replace<T> {
-    fn absent() -> Result<Self, FieldProblem> {
-        Ok(Self(None))
-    }
-
-    fn present(source: Source<'_>) -> Result<Self, FieldProblem> {
-        match source {
-            Source::Json(Value::Null) => Err(FieldProblem::new("REQUIRED", "cannot be cleared")),
-            source => {
-                not_blank(source, "leave the field out").and_then(T::read).map(|value| Self(Some(value)))
-            }
-        }
-    }
-}
-
 /// Rejects a blank JSON string in a field that may be absent.
 ///
 /// `instead` tells the caller what to do instead.
-fn not_blank<'a>(source: Source<'a>, instead: &str) -> Result<Source<'a>, FieldProblem> {
+pub(super) fn not_blank<'a>(source: Source<'a>, instead: &str) -> Result<Source<'a>, FieldProblem> {
     match source {
         Source::Json(Value::String(text)) if is_blank(text) => {
             Err(FieldProblem::new("EMPTY", format!("must not be empty; {instead}")))
         }
         source => Ok(source),
-    }
-}
-
-impl<T> Patch<T> {
-    /// Applies the change to a value that may be null.
-    pub fn apply<U: From<T>>(self, value: &mut Option<U>) {
-        match self {
-            Self::Absent => (),
-            Self::Null => *value = None,
-            Self::Value(new) => *value = Some(new.into()),
-        }
-    }
-
-    pub fn is_absent(&self) -> bool {
-        matches!(self, Self::Absent)
-    }
-}
-
-impl<T> Patch<T> {
-    /// Applies the change to a value whose default means that there is none.
-    pub fn apply_or_clear<U: From<T> + Default>(self, value: &mut U) {
-        match self {
-            Self::Absent => (),
-            Self::Null => *value = U::default(),
-            Self::Value(new) => *value = new.into(),
-        }
-    }
-}
-
-impl<T> Replace<T> {
-    /// Applies the change.
-    pub fn apply<U: From<T>>(self, value: &mut U) {
-        if let Some(new) = self.0 {
-            *value = new.into();
-        }
-    }
-
-    pub fn is_absent(&self) -> bool {
-        self.0.is_none()
     }
 }
 
@@ -368,62 +286,6 @@ macro_rules! body {
         $vis struct $name { $($(#[$field_meta])* #[schema(rename = $json)] pub $field: $type),+ }
         $crate::from_fields!($name { $($json => $field: $type),+ });
     };
-}
-
-/// Defines the body of a partial update as [`body!`] does.
-///
-/// A field is a `Patch<T>`, which null clears, or a `Replace<T>`. Its schema is that of `T`, or
-/// another one: `Patch<Cents> as f64`. A body of a bulk update can also have fields of other types.
-#[macro_export]
-macro_rules! patch {
-    (@ $head:tt $name:ident [$($done:tt)*] [$($given:tt)*]
-        $(#[$meta:meta])* $json:literal => $field:ident : Replace<$type:ty>, $($rest:tt)*) => {
-        $crate::patch!(@ $head $name [$($done)*] [$($given)*]
-            $(#[$meta])* $json => $field: Replace<$type> as $type, $($rest)*);
-    };
-    (@ $head:tt $name:ident [$($done:tt)*] [$($given:tt)*]
-        $(#[$meta:meta])* $json:literal => $field:ident : Patch<$type:ty>, $($rest:tt)*) => {
-        $crate::patch!(@ $head $name [$($done)*] [$($given)*]
-            $(#[$meta])* $json => $field: Patch<$type> as $type, $($rest)*);
-    };
-    (@ $head:tt $name:ident [$($done:tt)*] [$($given:tt)*]
-        $(#[$meta:meta])* $json:literal => $field:ident : Replace<$type:ty> as $shown:ty, $($rest:tt)*) => {
-        $crate::patch!(@ $head $name
-            [$($done)* $(#[$meta])* #[schema(value_type = $shown, required = false)]
-                $json => $field: $crate::api::Replace<$type>,]
-            [$($given)* ($json, $field)] $($rest)*);
-    };
-    (@ $head:tt $name:ident [$($done:tt)*] [$($given:tt)*]
-        $(#[$meta:meta])* $json:literal => $field:ident : Patch<$type:ty> as $shown:ty, $($rest:tt)*) => {
-        $crate::patch!(@ $head $name
-            [$($done)* $(#[$meta])* #[schema(value_type = Option<$shown>, required = false)]
-                $json => $field: $crate::api::Patch<$type>,]
-            [$($given)* ($json, $field)] $($rest)*);
-    };
-    (@ $head:tt $name:ident [$($done:tt)*] $given:tt
-        $(#[$meta:meta])* $json:literal => $field:ident : $type:ty, $($rest:tt)*) => {
-        $crate::patch!(@ $head $name
-            [$($done)* $(#[$meta])* $json => $field: $type,] $given $($rest)*);
-    };
-    (@ [$($head:tt)*] $name:ident [$($fields:tt)*] [$(($json:literal, $field:ident))*]) => {
-        $crate::body! { $($head)* $name { $($fields)* } }
-
-        impl $crate::api::PartialUpdate for $name {
-            fn given(&self) -> Vec<&'static str> {
-                let fields = [$(($json, !self.$field.is_absent())),*];
-                fields.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name).collect()
-            }
-        }
-    };
-    ($(#[$meta:meta])* $vis:vis struct $name:ident { $($fields:tt)* }) => {
-        $crate::patch!(@ [$(#[$meta])* $vis struct] $name [] [] $($fields)*);
-    };
-}
-
-/// A body of a partial update; [`crate::patch!`] implements it.
-pub trait PartialUpdate {
-    /// Returns the names of the given fields.
-    fn given(&self) -> Vec<&'static str>;
 }
 
 /// Defines query parameters: the struct, its documentation and its reader, from one list.

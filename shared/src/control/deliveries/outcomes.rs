@@ -102,7 +102,7 @@ impl Outcomes {
             for (practicepass, count) in &counts {
                 let shard =
                     if self.waiting().busy.contains(*practicepass) { random % COUNT_SHARDS } else { 0 };
-                writes.push(add(control, practicepass, *count, shard)?);
+                writes.push(count_write(control, practicepass, *count, shard)?);
             }
             match transact(client, writes).await {
                 Err(Error::Unavailable { .. }) if attempt + 1 < MAX_ATTEMPTS => {
@@ -116,7 +116,7 @@ impl Outcomes {
     }
 }
 
-fn add(
+fn count_write(
     control: &str,
     practicepass: &PracticePass,
     count: CountChange,
