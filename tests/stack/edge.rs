@@ -102,7 +102,14 @@ fn as_in_aws(stack: &Stack, shown: &str) -> Vec<(&'static str, String)> {
     let file = std::fs::read(stack.folder.join("data/stack.json")).unwrap();
     let running: Value = serde_json::from_slice(&file).unwrap();
     let text = |name: &str| running[name].as_str().unwrap().to_owned();
-    let unused = ["TOKEN_KEYS_SECRET", "ADMIN_SECRETS_SECRET", "CATALOG_DSN_SECRET", "MIGRATE_FUNCTION"];
+    let unused = [
+        "TOKEN_KEYS_SECRET",
+        "ADMIN_SECRETS_SECRET",
+        "CATALOG_DSN_SECRET",
+        "MIGRATE_FUNCTION",
+        "PRACTICE_SECRETS_PREFIX",
+        "DATA_KEY_ARN",
+    ];
     let mut variables: Vec<_> = unused.into_iter().map(|name| (name, "unused".to_owned())).collect();
     variables.extend([
         ("API_URL", text("baseUrl")),

@@ -16,7 +16,8 @@ INFRA = Path(__file__).resolve().parents[2] / "infra"
 PROGRAMS = ["aws", "sam", "cargo", "cargo-lambda"]
 OUTPUTS = {name: f"the-{name}" for name in [
     "ControlTableName", "DeliveriesTableName", "ActivityTableName", "EphemeralTableName", "EventsQueueUrl", "EventsDeadLetterQueueUrl",
-    "TokenKeysSecretArn", "AdminSecretsSecretArn", "CatalogDsnSecretArn", "PracticeSecretsPrefix", "DataKeyArn", "MigrateFunctionName",
+    "TokenKeysSecretArn", "AdminSecretsSecretArn", "CatalogDsnSecretArn", "PracticeSecretsPrefix", "EdgeSecretArn", "EdgeSecretVersion", "DeliveryShards", "DataKeyArn",
+    "MigrateFunctionName",
     "ApiEndpointUrl", "PortalBucketName", "PortalDistributionId", "PortalUrl", "ReleasesBucketName", "ReleasesUrl"]}
 STATE, CHANGE_SETS, CREDENTIALS, MIGRATE = ["StackStatus"], ["list-change-sets"], ["get-caller-identity"], ["cargo run", "-- migrate"]
 PARAMETERS, LOG_GROUPS, LIMITS = ["Stacks[0].Parameters"], ["describe-log-groups"], ["get-account-settings"]
@@ -857,7 +858,7 @@ class ReleaseNotes(unittest.TestCase):
 class OfADeployedStack(Scripts):
     def test_an_output_that_is_missing_is_named_and_nothing_is_done(self):
         for script, outputs in [(("portal-upload", "prod"), ["PortalBucketName", "PortalDistributionId", "PortalUrl"]),
-                                (("operate", "prod", "migrate"), ["ControlTableName", "MigrateFunctionName", "ApiEndpointUrl"])]:
+                                (("operate", "prod", "migrate"), ["ControlTableName", "PracticeSecretsPrefix", "EdgeSecretArn", "DeliveryShards", "MigrateFunctionName", "ApiEndpointUrl"])]:
             for name in outputs:
                 for left in [OUTPUTS | {name: "None"}, {key: value for key, value in OUTPUTS.items() if key != name}]:
                     with self.subTest(script=script, name=name):
@@ -878,19 +879,11 @@ class OfADeployedStack(Scripts):
         self.assertEqual(words[-6:-1], ["<officepro-operator>", "<-->", "<add-practice>", "<--name>", "<North  Clinic's $HOME *>"])
         self.assertEqual(words[-1], "the-ControlTableName the-PracticeSecretsPrefix exported")
 
-    def test_a_stack_of_before_practices_secrets_had_its_name_is_operated_too(self):
-        before = {name: value for name, value in OUTPUTS.items() if name != "PracticeSecretsPrefix"}
-        self.program("cargo", f'echo "<$PRACTICE_SECRETS_PREFIX>" > "{self.stubs}/words"')
-        self.assertEqual(self.run_script("operate", "prod", "migrate", answers=[(["OutputKey,OutputValue"], [listed(before)])]), 0, self.said)
-        self.assertEqual((self.stubs / "words").read_text().strip(), "<>")
-
-    def test_a_stack_of_before_there_was_an_edge_secret_is_operated_too(self):
+    def test_the_version_of_the_edge_secret_that_the_distribution_sends_reaches_the_program(self):
         self.program("cargo", f'echo "<$EDGE_SECRET> <$EDGE_SECRET_VERSION>" > "{self.stubs}/words"')
-        named = OUTPUTS | {"EdgeSecretArn": "the-EdgeSecretArn", "EdgeSecretVersion": "unnamed"}
-        for outputs, words in [(OUTPUTS, "<> <>"), (named, "<the-EdgeSecretArn> <unnamed>")]:
-            answers = [(["OutputKey,OutputValue"], [listed(outputs)])]
-            self.assertEqual(self.run_script("operate", "prod", "rotate-edge-secret", answers=answers), 0, self.said)
-            self.assertEqual((self.stubs / "words").read_text().strip(), words)
+        answers = [(["OutputKey,OutputValue"], [listed(OUTPUTS | {"EdgeSecretVersion": "unnamed"})])]
+        self.assertEqual(self.run_script("operate", "prod", "rotate-edge-secret", answers=answers), 0, self.said)
+        self.assertEqual((self.stubs / "words").read_text().strip(), "<the-EdgeSecretArn> <unnamed>")
 
     def test_reports_of_restores_name_who_made_them_and_where(self):
         self.program("cargo", f'echo "$OPERATOR_ARN $STACK_NAME $AWS_REGION" > "{self.stubs}/words"')

@@ -25,7 +25,7 @@ impl Operator {
     /// The previous one stays valid until [`Self::end_edge_secret`]. Until then, running this again
     /// only prints the instructions again.
     pub async fn rotate_edge_secret(&self) -> Result<()> {
-        let edge = self.edge_secret()?;
+        let edge = &self.names.edge;
         let (stored, _) = read_version(&self.secrets, &edge.id).await?;
         if stored.previous.is_some() {
             println!("A rotation is already in progress; continuing it.");
@@ -45,7 +45,7 @@ impl Operator {
 
     /// Invalidates the previous secret, once the distribution sends the current one.
     pub async fn end_edge_secret(&self) -> Result<()> {
-        let edge = self.edge_secret()?;
+        let edge = &self.names.edge;
         let (stored, version) = read_version(&self.secrets, &edge.id).await?;
         if stored.previous.is_none() {
             println!("There is no previous secret. Nothing was changed.");
@@ -58,11 +58,6 @@ impl Operator {
                 down."
         );
         Ok(())
-    }
-
-    fn edge_secret(&self) -> Result<&EdgeSecret> {
-        let missing = || Error::Refused("the stack has no edge secret yet; deploy it first".to_owned());
-        self.names.edge.as_ref().ok_or_else(missing)
     }
 }
 

@@ -63,10 +63,9 @@ pub struct SecretNames {
     pub token_keys: String,
     pub admin_secrets: String,
     pub catalog: String,
-    /// `None` for a stack deployed before this secret existed.
-    pub edge: Option<EdgeSecret>,
-    /// Prefix of the practices' secrets. `None` for a stack deployed before it existed.
-    pub practices: Option<String>,
+    pub edge: EdgeSecret,
+    /// Prefix of the practices' secrets.
+    pub practices: String,
 }
 
 impl Operator {
@@ -85,16 +84,16 @@ impl Operator {
         Ok(Self {
             control: Store::new(config.tables),
             queue: Queue::new(config.events_queue_url, None, config.dead_letter_queue_url),
-            secrets: SecretValues::in_aws(variable("DATA_KEY_ARN").ok()),
+            secrets: SecretValues::in_aws(variable("DATA_KEY_ARN")?),
             names: SecretNames {
                 token_keys: variable("TOKEN_KEYS_SECRET")?,
                 admin_secrets: variable("ADMIN_SECRETS_SECRET")?,
                 catalog: variable("CATALOG_DSN_SECRET")?,
-                edge: variable("EDGE_SECRET").ok().map(|id| EdgeSecret {
-                    id,
-                    shown: Some(variable("EDGE_SECRET_VERSION").unwrap_or_default()),
-                }),
-                practices: variable("PRACTICE_SECRETS_PREFIX").ok(),
+                edge: EdgeSecret {
+                    id: variable("EDGE_SECRET")?,
+                    shown: Some(variable("EDGE_SECRET_VERSION")?),
+                },
+                practices: variable("PRACTICE_SECRETS_PREFIX")?,
             },
             invoker: Invoker::Aws { function: variable("MIGRATE_FUNCTION")? },
             api_url: variable("API_URL")?,

@@ -49,7 +49,7 @@ impl Operator {
             None => self.file_of(&practicepass)?,
         };
         self.validate(&dsn)?;
-        let secret = self.secret_of(&practicepass)?;
+        let secret = self.secret_of(&practicepass);
         let entry = Practice {
             practicepass,
             name: new.name,
@@ -107,11 +107,8 @@ impl Operator {
     }
 
     /// Returns the name of the secret that holds a practice's connection string.
-    pub(super) fn secret_of(&self, practicepass: &PracticePass) -> Result<String> {
-        let prefix = self.names.practices.as_deref().ok_or_else(|| {
-            Error::Refused("the stack has no output PracticeSecretsPrefix; deploy it first".to_owned())
-        })?;
-        Ok(format!("{prefix}{practicepass}"))
+    pub(super) fn secret_of(&self, practicepass: &PracticePass) -> String {
+        format!("{}{practicepass}", self.names.practices)
     }
 
     /// Corrects the time zone of a practice. Visits keep their local times; their instants change.

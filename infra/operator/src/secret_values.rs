@@ -15,7 +15,7 @@ pub struct SecretValues {
 
 impl SecretValues {
     /// Connects with the region and credentials of the environment.
-    pub fn in_aws(key: Option<String>) -> Self {
+    pub fn in_aws(key: String) -> Self {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let credentials = Credentials::new(
             variable("AWS_ACCESS_KEY_ID").unwrap_or_default(),
@@ -29,7 +29,7 @@ impl SecretValues {
             .credentials_provider(credentials)
             .region(variable("AWS_REGION").map(Region::new));
         config.set_endpoint_url(variable("AWS_ENDPOINT_URL_SECRETS_MANAGER"));
-        Self { client: Client::from_conf(config.build()), key }
+        Self { client: Client::from_conf(config.build()), key: Some(key) }
     }
 
     pub fn with_client(client: Client) -> Self {
