@@ -1,5 +1,6 @@
 //! What handlers accept: bodies, queries, paths and headers, read field by field.
 
+mod blank;
 pub(super) mod body;
 pub(super) mod contact;
 pub(super) mod fields;

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::api::{FieldError, FieldErrors, field_errors::shown, input::text::is_blank};
+use super::blank::is_blank;
+use crate::api::{FieldError, FieldErrors, field_errors::shown};
 
 /// What is wrong with one value.
 #[derive(Clone, Debug, PartialEq, Eq)]
