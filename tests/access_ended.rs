@@ -2,7 +2,7 @@
 //! access ended.
 
 use jiff::{SignedDuration, Timestamp};
-use officepro_local::operations::{access, replayable};
+use officepro_operator::{access, replayable};
 use serde_json::{Value, json};
 use shared::{
     auth::{KeyRecord, api_key::ApiKey},
@@ -158,7 +158,7 @@ impl Scene {
             End::ScopeRemoved => key.scopes = vec![Scope::Kb],
         }
         key.revision += 1;
-        control.transact(vec![control.change_api_key(&key).unwrap()]).await.unwrap();
+        control.transact(vec![control.change_api_key_write(&key).unwrap()]).await.unwrap();
     }
 
     /// Whether the channel works now.
@@ -429,7 +429,7 @@ async fn a_manual_send_without_access_is_rejected_with_a_code() {
     key.scopes = Scope::ALL.to_vec();
     key.revision += 1;
     let control = &scene.office.app.control;
-    control.transact(vec![control.change_api_key(&key).unwrap()]).await.unwrap();
+    control.transact(vec![control.change_api_key_write(&key).unwrap()]).await.unwrap();
     scene.office.admin("POST", &by_admin, None).await.expect(200);
     scene.end(End::ScopeRemoved).await;
     scene.advance(60);

@@ -215,6 +215,7 @@ impl Office {
             poll_lease: shared::config::POLL_LEASE,
             event_log_days: shared::config::EVENT_LOG_DAYS,
             webhook_retries: shared::domain::delivery::SCHEDULE.to_vec(),
+            webhook_lane: shared::domain::Lane::Fast,
             timeouts: timeouts::of_work(),
         };
         let secrets = vec![

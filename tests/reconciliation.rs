@@ -10,9 +10,9 @@ mod practice;
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use officepro_local::{
+use officepro_operator::{
     error::{Error, Result},
-    operations::reconcile::{
+    reconcile::{
         Ask, Moments, Plan, reconcile,
         report::{Check, Report, Verdict},
     },

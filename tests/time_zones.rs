@@ -65,7 +65,7 @@ async fn visits_with_newly_readable_dates_are_placed_or_reported() {
 }
 
 async fn set_time_zone(office: &Office, practice: &PracticePass, time_zone: &str) {
-    let write = office.app.control.new_time_zone(practice, time_zone).unwrap();
+    let write = office.app.control.time_zone_write(practice, time_zone).unwrap();
     office.app.control.transact(vec![write]).await.unwrap();
 }
 

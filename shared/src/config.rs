@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::{auth::secret_ref::SecretRef, control::TableNames, domain::delivery::SCHEDULE};
+use crate::{auth::secret_ref::SecretRef, control::TableNames, domain::Lane, domain::delivery::SCHEDULE};
 
 /// The default of `POLL_LEASE_SECONDS`, longer than one poll of a practice may take.
 pub const POLL_LEASE: SignedDuration = SignedDuration::from_secs(30);
@@ -109,6 +109,8 @@ pub struct Config {
     /// `WEBHOOK_RETRY_SECONDS`, such as `1,2,3`: seconds to wait before each retry; default: the
     /// documented schedule.
     pub webhook_retries: Vec<i64>,
+    /// `WEBHOOK_LANE`, `fast` (the default) or `slow`: which queue's events the fan-out delivers.
+    pub webhook_lane: Lane,
     /// The same in every deployment; tests use others.
     pub timeouts: Timeouts,
     /// `DATABASE_TIMEOUT_FACTOR`, default 1: multiplies the database timeouts of calls, for hosts
@@ -151,6 +153,10 @@ impl Config {
                 .and_then(|text| text.split(',').map(|wait| wait.trim().parse().ok()).collect())
                 .unwrap_or_else(|| SCHEDULE.to_vec()),
             webhook_allow_loopback: variable("WEBHOOK_ALLOW_LOOPBACK").as_deref() == Some("true"),
+            webhook_lane: match variable("WEBHOOK_LANE").as_deref() {
+                Some("slow") => Lane::Slow,
+                _ => Lane::Fast,
+            },
             timeouts: Timeouts::default(),
             database_timeout_factor: variable("DATABASE_TIMEOUT_FACTOR")
                 .and_then(|text| text.parse().ok())

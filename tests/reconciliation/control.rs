@@ -1,7 +1,7 @@
 //! A control plane that is older than later changes to it.
 
 use jiff::{SignedDuration, Timestamp};
-use officepro_local::operations::{
+use officepro_operator::{
     access,
     reconcile::report::{Report, Verdict},
 };

@@ -1,7 +1,7 @@
 //! A control table that was restored under another name, and the copies of audit records.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use officepro_local::operations::{
+use officepro_operator::{
     access,
     reconcile::{
         control_copy::{Counts, restore_control},
@@ -124,7 +124,7 @@ async fn existing_items_are_overwritten_on_request_and_ended_items_never() {
     // Damaged: nobody changed the item, but it differs.
     let damaged = office.app.control.api_key(&shared::domain::ids::KeyId(untouched)).await.unwrap().unwrap();
     let damaged = shared::auth::KeyRecord { name: "?".to_owned(), revision: damaged.revision + 1, ..damaged };
-    let write = office.app.control.change_api_key(&damaged).unwrap();
+    let write = office.app.control.change_api_key_write(&damaged).unwrap();
     office.app.control.transact(vec![write]).await.unwrap();
     for (overwrite, kept) in [(false, 3), (true, 2)] {
         let copied = restore_control(&office.app.control, &copy, period, (overwrite, true)).await.unwrap();
@@ -152,7 +152,7 @@ async fn a_partners_profile_and_a_corrected_time_zone_are_not_overwritten() {
         from: None,
         to: Some("America/Denver".to_owned()),
     }];
-    let write = control.new_time_zone(practice, "America/Denver");
+    let write = control.time_zone_write(practice, "America/Denver");
     access::commit(control, write, &act).await.unwrap();
     let copy = table_of(&office, &backup).await;
     let period = (at, office.a_minute_later());

@@ -1,7 +1,7 @@
 //! What a reconciliation must not end, and losses that are easy to miss.
 
 use jiff::SignedDuration;
-use officepro_local::operations::reconcile::report::Verdict;
+use officepro_operator::reconcile::report::Verdict;
 use serde_json::json;
 use shared::{control::reconciliation::Counter, domain::ids::PartnerId};
 

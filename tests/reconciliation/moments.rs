@@ -2,7 +2,7 @@
 //! all.
 
 use jiff::SignedDuration;
-use officepro_local::operations::{
+use officepro_operator::{
     access,
     reconcile::{control_copy::moment_of, report::Verdict},
     removal,
@@ -114,7 +114,7 @@ async fn a_practice_removed_or_added_after_the_backup_is_named() {
         let new = shared::domain::PracticePass::try_from("NewClinic").unwrap();
         let entry = Practice { practicepass: new.clone(), registered_at: Some(now), ..entry };
         let added = access::record("practices.add", "NewClinic", now).unwrap();
-        access::commit(control, control.new_practice(&entry), &added).await.unwrap();
+        access::commit(control, control.new_practice_write(&entry), &added).await.unwrap();
         office.a_minute_later();
         office.restore_control(&backup, loss).await;
         assert!(control.practice(&old).await.unwrap().is_some());

@@ -1,7 +1,7 @@
 //! A practice's database that is older than the control plane.
 
 use jiff::SignedDuration;
-use officepro_local::operations::reconcile::report::Verdict;
+use officepro_operator::reconcile::report::Verdict;
 use serde_json::{Value, json};
 
 use super::{everything, expect};

@@ -101,7 +101,7 @@ async fn kill_at_random(stack: &Stack, moody: &Moody) {
         // Hit any stage of a function's work.
         tokio::time::sleep(Duration::from_millis(dice.below(40))).await;
         let pid = until("a process to kill", async || {
-            let functions = ["log-poller", "webhook-fanout", "slow-fanout"].into_iter();
+            let functions = ["log-poller", "webhook-fanout"].into_iter();
             let running: Vec<u32> = functions.flat_map(|it| stack.processes_of(it)).collect();
             let chosen = usize::try_from(dice.below(running.len().max(1) as u64)).unwrap();
             running.get(chosen).copied().ok_or_else(String::new)

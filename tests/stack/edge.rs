@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     rotation::secret_of,
-    running::{EVERYDAY, MAINTAINED, Stack, program},
+    running::{EVERYDAY, MAINTAINED, Stack, operators_program},
 };
 
 const VIEWER: &str = "2001:db8:1::7";
@@ -78,8 +78,8 @@ async fn the_old_edge_secret_stays_while_a_distribution_may_use_it() {
     let both = pair(&stack);
     assert_eq!(both["previous"], before);
     let finish = |shown: &str| {
-        let mut command = Command::new(program());
-        command.args(["rotate-edge-secret", "--finish", "--aws"]).envs(as_in_aws(&stack, shown));
+        let mut command = Command::new(operators_program());
+        command.args(["rotate-edge-secret", "--finish"]).envs(as_in_aws(&stack, shown));
         async { tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap() }
     };
     for shown in ["unnamed", &first] {
@@ -102,7 +102,14 @@ fn as_in_aws(stack: &Stack, shown: &str) -> Vec<(&'static str, String)> {
     let file = std::fs::read(stack.folder.join("data/stack.json")).unwrap();
     let running: Value = serde_json::from_slice(&file).unwrap();
     let text = |name: &str| running[name].as_str().unwrap().to_owned();
-    let unused = ["TOKEN_KEYS_SECRET", "ADMIN_SECRETS_SECRET", "CATALOG_DSN_SECRET", "MIGRATE_FUNCTION"];
+    let unused = [
+        "TOKEN_KEYS_SECRET",
+        "ADMIN_SECRETS_SECRET",
+        "CATALOG_DSN_SECRET",
+        "MIGRATE_FUNCTION",
+        "PRACTICE_SECRETS_PREFIX",
+        "DATA_KEY_ARN",
+    ];
     let mut variables: Vec<_> = unused.into_iter().map(|name| (name, "unused".to_owned())).collect();
     variables.extend([
         ("API_URL", text("baseUrl")),

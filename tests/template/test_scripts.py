@@ -16,7 +16,8 @@ INFRA = Path(__file__).resolve().parents[2] / "infra"
 PROGRAMS = ["aws", "sam", "cargo", "cargo-lambda"]
 OUTPUTS = {name: f"the-{name}" for name in [
     "ControlTableName", "DeliveriesTableName", "ActivityTableName", "EphemeralTableName", "EventsQueueUrl", "EventsDeadLetterQueueUrl",
-    "TokenKeysSecretArn", "AdminSecretsSecretArn", "CatalogDsnSecretArn", "PracticeSecretsPrefix", "DataKeyArn", "MigrateFunctionName",
+    "TokenKeysSecretArn", "AdminSecretsSecretArn", "CatalogDsnSecretArn", "PracticeSecretsPrefix", "EdgeSecretArn", "EdgeSecretVersion", "DeliveryShards", "DataKeyArn",
+    "MigrateFunctionName",
     "ApiEndpointUrl", "PortalBucketName", "PortalDistributionId", "PortalUrl", "ReleasesBucketName", "ReleasesUrl"]}
 STATE, CHANGE_SETS, CREDENTIALS, MIGRATE = ["StackStatus"], ["list-change-sets"], ["get-caller-identity"], ["cargo run", "-- migrate"]
 PARAMETERS, LOG_GROUPS, LIMITS = ["Stacks[0].Parameters"], ["describe-log-groups"], ["get-account-settings"]
@@ -276,9 +277,9 @@ class Deploy(Scripts):
 
     def test_the_migration_gets_the_number_of_tolerated_practices(self):
         self.assertEqual(self.deploy(MIGRATE_TOLERATE="1"), 0, self.said)
-        self.assertTrue(self.called("cargo run", "-- migrate --tolerate 1 --aws"))
+        self.assertTrue(self.called("cargo run", "--package officepro-operator -- migrate --tolerate 1"))
         self.assertEqual(self.deploy(), 0, self.said)
-        self.assertTrue(self.called("cargo run", "-- migrate --aws"))
+        self.assertTrue(self.called("cargo run", "--package officepro-operator -- migrate"))
 
     def test_a_declined_change_set_leaves_the_portal_unchanged(self):
         for before, after in [(answer(), answer("new\n")), (answer("old\n"), answer("new\told\n")), (answer("None\n"), answer("new\n"))]:
@@ -857,7 +858,7 @@ class ReleaseNotes(unittest.TestCase):
 class OfADeployedStack(Scripts):
     def test_a_missing_output_is_named_and_nothing_is_done(self):
         for script, outputs in [(("portal-upload", "prod"), ["PortalBucketName", "PortalDistributionId", "PortalUrl"]),
-                                (("operate", "prod", "migrate"), ["ControlTableName", "MigrateFunctionName", "ApiEndpointUrl"])]:
+                                (("operate", "prod", "migrate"), ["ControlTableName", "PracticeSecretsPrefix", "EdgeSecretArn", "DeliveryShards", "MigrateFunctionName", "ApiEndpointUrl"])]:
             for name in outputs:
                 for left in [OUTPUTS | {name: "None"}, {key: value for key, value in OUTPUTS.items() if key != name}]:
                     with self.subTest(script=script, name=name):
@@ -875,22 +876,14 @@ class OfADeployedStack(Scripts):
         self.program("cargo", f'(for word; do echo "<$word>"; done; echo "$CONTROL_TABLE $PRACTICE_SECRETS_PREFIX $AWS_ACCESS_KEY_ID") > "{self.stubs}/words"')
         self.assertEqual(self.run_script("operate", "prod", "add-practice", "--name", "North  Clinic's $HOME *"), 0, self.said)
         words = (self.stubs / "words").read_text().splitlines()
-        self.assertEqual(words[-6:-1], ["<-->", "<add-practice>", "<--name>", "<North  Clinic's $HOME *>", "<--aws>"])
+        self.assertEqual(words[-6:-1], ["<officepro-operator>", "<-->", "<add-practice>", "<--name>", "<North  Clinic's $HOME *>"])
         self.assertEqual(words[-1], "the-ControlTableName the-PracticeSecretsPrefix exported")
 
-    def test_a_stack_with_unprefixed_practice_secrets_can_be_operated(self):
-        before = {name: value for name, value in OUTPUTS.items() if name != "PracticeSecretsPrefix"}
-        self.program("cargo", f'echo "<$PRACTICE_SECRETS_PREFIX>" > "{self.stubs}/words"')
-        self.assertEqual(self.run_script("operate", "prod", "migrate", answers=[(["OutputKey,OutputValue"], [listed(before)])]), 0, self.said)
-        self.assertEqual((self.stubs / "words").read_text().strip(), "<>")
-
-    def test_a_stack_without_an_edge_secret_can_be_operated(self):
+    def test_the_version_of_the_edge_secret_that_the_distribution_sends_reaches_the_program(self):
         self.program("cargo", f'echo "<$EDGE_SECRET> <$EDGE_SECRET_VERSION>" > "{self.stubs}/words"')
-        named = OUTPUTS | {"EdgeSecretArn": "the-EdgeSecretArn", "EdgeSecretVersion": "unnamed"}
-        for outputs, words in [(OUTPUTS, "<> <>"), (named, "<the-EdgeSecretArn> <unnamed>")]:
-            answers = [(["OutputKey,OutputValue"], [listed(outputs)])]
-            self.assertEqual(self.run_script("operate", "prod", "rotate-edge-secret", answers=answers), 0, self.said)
-            self.assertEqual((self.stubs / "words").read_text().strip(), words)
+        answers = [(["OutputKey,OutputValue"], [listed(OUTPUTS | {"EdgeSecretVersion": "unnamed"})])]
+        self.assertEqual(self.run_script("operate", "prod", "rotate-edge-secret", answers=answers), 0, self.said)
+        self.assertEqual((self.stubs / "words").read_text().strip(), "<the-EdgeSecretArn> <unnamed>")
 
     def test_restore_reports_name_the_operator_the_stack_and_the_region(self):
         self.program("cargo", f'echo "$OPERATOR_ARN $STACK_NAME $AWS_REGION" > "{self.stubs}/words"')

@@ -3,8 +3,10 @@
 //! It also sends deliveries whose next attempt is due, deletes expired rows from practices'
 //! databases, and compares attached practices with their EMRs.
 
+mod beginning;
 mod bridges;
 mod due;
+mod error;
 mod events;
 mod faults;
 mod leases;
@@ -28,7 +30,7 @@ use shared::{
 };
 
 pub use bridges::{look_after, look_after_when_due};
-pub use practice::PracticeError;
+pub use error::PracticeError;
 pub use retention::{Pruned, prune};
 
 /// The input from the schedule. A hash of their names spreads the practices over `of` schedules.

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use crate::{
     bridges,
-    practice::{PracticeError, in_time},
+    error::{PracticeError, in_time},
 };
 
 /// The period, in minutes, in which each practice is checked once.

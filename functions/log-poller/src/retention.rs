@@ -18,7 +18,7 @@ use shared::{
     },
 };
 
-use crate::practice::PracticeError;
+use crate::error::PracticeError;
 
 /// The number of practices processed concurrently; they share the databases with calls.
 const AT_ONCE: usize = 4;

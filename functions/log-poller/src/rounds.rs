@@ -22,8 +22,9 @@ use tokio::{
 
 use crate::{
     Poll,
+    error::PracticeError,
     leases::Leases,
-    practice::{PollResult, PracticeError, poll},
+    practice::{PollResult, poll},
 };
 
 /// The number of practices polled concurrently.

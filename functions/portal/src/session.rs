@@ -109,10 +109,10 @@ pub(crate) async fn get_session(user: PortalUser) -> Data<SignedIn> {
 )]
 pub(crate) async fn sign_out(user: PortalUser, headers: HeaderMap) -> ApiResult<impl IntoResponse> {
     let control = &user.app.control;
-    let mut writes = vec![control.end_session(user.id.as_str())?];
+    let mut writes = vec![control.end_session_write(user.id.as_str())?];
     if user.partner.is_none() {
         let change = Change::new("portal.sign-out", "admin");
-        writes.extend(control.audit(&audit_change(&user.app, &user.call, "session", change))?);
+        writes.extend(control.audit_writes(&audit_change(&user.app, &user.call, "session", change))?);
     }
     control.transact(writes).await?;
     let cookie = take_cookie(&user.app, &headers);

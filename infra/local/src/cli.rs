@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use officepro_operator::commands::Operation;
 use shared::domain::EventScope;
-
-use crate::operate::Operation;
 
 /// Runs the OfficePro Partner API locally, with demo data.
 #[derive(Debug, Parser)]

@@ -145,7 +145,7 @@ impl SecretFile {
     fn save(&self) -> Result<()> {
         let document = Document { secrets: self.secrets.clone() };
         let text = serde_json::to_vec_pretty(&document).map_err(|error| Error::store("secrets", error))?;
-        private_file::write(&self.file, &text)
+        Ok(private_file::write(&self.file, &text)?)
     }
 }
 
@@ -155,7 +155,7 @@ fn read(text: &[u8]) -> serde_json::Result<BTreeMap<String, Stages>> {
 
 fn make(value: &SecretValue) -> Result<String> {
     match value {
-        SecretValue::Random { length } => random::alphanumeric(*length),
+        SecretValue::Random { length } => Ok(random::alphanumeric(*length)?),
         SecretValue::RandomKey { object, key, length } => {
             let mut object = object.clone();
             object.insert(key.clone(), Value::String(random::alphanumeric(*length)?));

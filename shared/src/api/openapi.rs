@@ -18,7 +18,7 @@ use utoipa::{
     },
 };
 
-use crate::api::{FieldError, Problem, VisitConflict, output::error::Code};
+use crate::api::{FieldError, Problem, VisitConflict, error::Code};
 use crate::domain::{EventScope, Scope};
 
 const TOKEN: &str = "accessToken";

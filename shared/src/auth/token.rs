@@ -5,12 +5,9 @@ use std::collections::BTreeMap;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use crate::domain::{
-    PracticePass, Scope,
-    ids::{KeyId, PartnerId},
-};
+pub use super::claims::Claims;
 
 pub const LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 /// The tolerated clock difference between our own machines.
@@ -18,25 +15,6 @@ const LEEWAY_SECONDS: i64 = 5;
 /// HS256 requires a key at least as long as its digest (RFC 7518, section 3.2).
 const MIN_KEY_BYTES: usize = 32;
 const MAX_TOKEN_BYTES: usize = 4096;
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claims {
-    pub iss: String,
-    pub aud: String,
-    /// The API key that was exchanged for the token.
-    pub sub: KeyId,
-    pub partner: PartnerId,
-    /// The practice to which the token gives access: the `{PPass}` in the path.
-    pub ppass: PracticePass,
-    pub scopes: Vec<Scope>,
-    /// The key's version when the token was issued; every rotation raises it.
-    #[serde(rename = "keyVersion")]
-    pub key_version: i64,
-    /// Unix seconds, like the next two fields.
-    pub iat: i64,
-    pub nbf: i64,
-    pub exp: i64,
-}
 
 /// The signing keys: one signs and all verify, so that a rotation invalidates no token.
 pub struct TokenRing {
@@ -175,6 +153,10 @@ impl TokenRing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{
+        PracticePass, Scope,
+        ids::{KeyId, PartnerId},
+    };
 
     const SECRET: &str = r#"{"active":"b","keys":{"a":"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=","b":"YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY="}}"#;
 

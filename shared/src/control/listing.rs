@@ -4,29 +4,12 @@ use aws_sdk_dynamodb::{
     operation::query::builders::QueryFluentBuilder,
     types::{AttributeValue, Select},
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::de::DeserializeOwned;
 
 use super::{
-    Error, Result, Store, Table,
+    Cursor, Error, Result, Store, Table,
     store::{Item, SERVICE, from_item},
 };
-
-/// The sort key after which a list continues.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cursor(String);
-
-impl Cursor {
-    /// Encodes the cursor for URLs.
-    pub fn to_text(&self) -> String {
-        URL_SAFE_NO_PAD.encode(&self.0)
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        let key = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-        (1..=1024).contains(&key.len()).then_some(Self(key))
-    }
-}
 
 /// A page of a list.
 #[derive(Clone, Debug)]

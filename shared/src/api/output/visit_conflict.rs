@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::error::Code;
+use crate::api::Code;
 
 /// Why a visit cannot be booked at a time.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]

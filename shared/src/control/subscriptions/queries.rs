@@ -142,7 +142,7 @@ impl Store {
     }
 
     /// Builds the write that increases the version of the active subscriptions.
-    fn subscriptions_changed(&self) -> Result<TransactWriteItem> {
+    fn subscriptions_changed_write(&self) -> Result<TransactWriteItem> {
         let update = Update::builder()
             .table_name(self.name(Table::Control)?)
             .set_key(Some(key(VERSION.0, VERSION.1)))
@@ -173,7 +173,7 @@ impl Store {
         };
         let put = put.build().map_err(|error| Error::Malformed(error.to_string()))?;
         let save = TransactWriteItem::builder().put(put).build();
-        let changed = self.subscriptions_changed()?;
+        let changed = self.subscriptions_changed_write()?;
         self.transact([save, changed].into_iter().chain(and).collect()).await
     }
 
@@ -211,7 +211,7 @@ impl Store {
 
     /// Deletes this generation; `false` if it was already deleted.
     pub async fn delete_subscription(&self, subscription: &Subscription) -> Result<bool> {
-        let writes = vec![self.remove_subscription(subscription)?, self.subscriptions_changed()?];
+        let writes = vec![self.remove_subscription_write(subscription)?, self.subscriptions_changed_write()?];
         match self.transact(writes).await {
             Ok(()) => Ok(true),
             Err(Error::ConditionFailed) => Ok(false),

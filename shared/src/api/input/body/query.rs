@@ -1,6 +1,10 @@
 //! Strict decoding of query parameters: guessing a byte would search for something else.
 
-use crate::api::{FieldError, FieldErrors, input::field_errors::shown};
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use crate::api::{FieldError, FieldErrors, field_errors::shown};
 
 pub(super) fn pairs(query: &str) -> Result<Vec<(String, String)>, FieldErrors> {
     let (mut pairs, mut errors) = (Vec::new(), FieldErrors::default());
@@ -20,19 +24,11 @@ pub(super) fn pairs(query: &str) -> Result<Vec<(String, String)>, FieldErrors> {
 
 /// Decodes a text; `None` if a percent-encoding or the UTF-8 is invalid.
 fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let mut digit = || char::from(rest.next()?).to_digit(16);
-                u8::try_from(digit()? * 16 + digit()?).ok()?
-            }
-            byte => byte,
-        });
+    let is_byte = |code: &str| code.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    if !text.split('%').skip(1).all(is_byte) {
+        return None;
     }
-    String::from_utf8(bytes).ok()
+    percent_decode_str(&text.replace('+', " ")).decode_utf8().ok().map(Cow::into_owned)
 }
 
 #[cfg(test)]
