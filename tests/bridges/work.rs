@@ -39,6 +39,7 @@ async fn the_migrate_function_attaches_maintains_and_detaches_a_practice() {
         let (status, said) = told(&office, task, None).await;
         assert!(status == Status::Failed && said.contains("is not attached to an EMR"), "{task}: {said}");
     }
+    assert_eq!(told(&office, "name", None).await, (Status::Usable, String::new()));
     let (status, said) = told(&office, "attach", Some("nothing")).await;
     assert!(
         status == Status::Failed && said.contains("unknown bridge nothing; available: openemr-postgresql"),
@@ -54,6 +55,7 @@ async fn the_migrate_function_attaches_maintains_and_detaches_a_practice() {
     assert_eq!(office.integer("select count(*) from visits where visit_date = '2031-03-10'").await, 1);
     assert_eq!(office.integer("select count(*) from log").await, 0, "loading creates no events");
     assert_eq!(told(&office, "attach", NAME).await.0, Status::Usable, "attaching again changes nothing");
+    assert_eq!(told(&office, "name", None).await.1, NAME.unwrap());
     assert_eq!(told(&office, "check", None).await, (Status::Usable, "Both sides match.".to_owned()));
     assert_eq!(told(&office, "trial", None).await.0, Status::Usable);
     assert_eq!(told(&office, "check", None).await.0, Status::Usable, "the trial left nothing");
@@ -69,11 +71,22 @@ async fn the_migrate_function_attaches_maintains_and_detaches_a_practice() {
     assert!(
         status == Status::Failed
             && said.contains("without our triggers: 5")
-            && said.contains("event: missing: 1"),
+            && said.contains("event: missing: 1")
+            && said.ends_with("run `check-practice DemoOffice --repair`; it changes only our rows.")
+            && !said.starts_with("DemoOffice"),
         "{said}"
     );
     let (status, said) = told(&office, "repair", None).await;
     assert!(status == Status::Usable && said.contains("rows, repaired 1"), "{said}");
+
+    // What a repair cannot help does not ask for one.
+    run(&mut program, "update openemr_postcalendar_events set pc_catid = 99").await;
+    let (status, said) = told(&office, "check", None).await;
+    assert!(
+        status == Status::Failed && said.contains("without a meaning here") && !said.contains("--repair"),
+        "{said}"
+    );
+    run(&mut program, "update openemr_postcalendar_events set pc_catid = 5").await;
 
     // Each deployment's migration renews the bridge.
     run_sql(&office.db, "drop function bridge_trial()").await;

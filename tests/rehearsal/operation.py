@@ -150,6 +150,7 @@ class Operation:
         assert "Both sides match" in self.operate("attach-practice", ATTACHED, *bridge, "--apply")
         for option in [[], ["--trial"], ["--repair"]]:
             assert "Both sides match" in self.operate("check-practice", ATTACHED, *option)
+        assert "detach it first" in self.operate("remove-practice", ATTACHED, fails=True)
         assert "are restored" in self.operate("detach-practice", ATTACHED)
         self.operate("remove-practice", ATTACHED)
 

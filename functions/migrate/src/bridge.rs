@@ -39,7 +39,7 @@ pub(crate) async fn run(app: &App, task: &BridgeTask, deadline: Timestamp) -> Re
         done
     };
     let done = done.await.map_err(|error: sql::Error| in_words(&error, &dsn))?;
-    done.map_err(|refusal| format!("{}: {refusal}", task.practice))
+    done
 }
 
 /// Performs the task on the open database; the inner error says why it was not done.
@@ -61,6 +61,7 @@ async fn work(
     let Some(bridge) = named else {
         return Ok(Err(match &task.bridge {
             Some(name) => format!("unknown bridge {name}; available: {}", names()),
+            None if task.work == Work::Name => return Ok(Ok(Status::Usable.into())),
             None => "it is not attached to an EMR; attach it with `attach-practice`".to_owned(),
         }));
     };
@@ -70,7 +71,7 @@ async fn work(
         Work::Attach => {
             let plan = bridge.plan_with(db, secret).await?;
             if !plan.grants.is_empty() {
-                return Ok(Err(missing(&plan)));
+                return Ok(Err(missing(bridge, &plan)));
             }
             step("creating the bridge");
             bridge.install_with(db, secret).await?;
@@ -86,11 +87,7 @@ async fn work(
             }
             findings(db, &mut found).await?;
         }
-        Work::Check => {
-            if findings(db, &mut found).await? {
-                return Ok(Err(found.join("\n  ")));
-            }
-        }
+        Work::Check => return check(db, &task.practice).await,
         Work::Repair => return repair(bridge, db, secret, goes_on).await,
         Work::Trial => {
             step("trying both directions");
@@ -103,6 +100,7 @@ async fn work(
                     .to_owned(),
             );
         }
+        Work::Name => found.push(bridge.name.to_owned()),
         Work::Detach => {
             step("removing the bridge");
             bridge.remove(db).await?;
@@ -118,9 +116,11 @@ async fn work(
 async fn plan_in_words(bridge: &Bridge, db: &TenantDb, secret: &str) -> sql::Result<Vec<String>> {
     step("looking at the EMR's tables");
     let plan = bridge.plan_with(db, secret).await?;
-    let mut words: Vec<String> = plan.grants.iter().map(|it| as_instruction(it)).collect();
+    let mut words = Vec::new();
     if plan.grants.is_empty() {
         words.push(format!("To copy: {} patients and {} events.", plan.patients, plan.events));
+    } else {
+        words.push(missing(bridge, &plan));
     }
     words.push(
         "Attaching creates tables, functions and triggers in the schema partner_api, and triggers \
@@ -128,14 +128,6 @@ async fn plan_in_words(bridge: &Bridge, db: &TenantDb, secret: &str) -> sql::Res
             .to_owned(),
     );
     Ok(words)
-}
-
-fn as_instruction(missing: &str) -> String {
-    if missing.starts_with("grant ") {
-        format!("Run as the owner of the EMR's tables: {missing};")
-    } else {
-        missing.to_owned()
-    }
 }
 
 /// Renews the bridge and makes our rows what the EMR has.
@@ -151,7 +143,7 @@ async fn repair(
         plan => plan?,
     };
     if !plan.grants.is_empty() {
-        return Ok(Err(missing(&plan)));
+        return Ok(Err(missing(bridge, &plan)));
     }
     step("renewing the bridge");
     bridge.install_with(db, secret).await?;
@@ -185,13 +177,49 @@ async fn findings(db: &TenantDb, found: &mut Vec<String>) -> sql::Result<bool> {
     Ok(!findings.is_empty())
 }
 
-fn missing(plan: &Plan) -> String {
-    format!("privileges are missing; run as the owner of the EMR's tables: {};", plan.grants.join("; "))
+/// Reports differences, and whether a repair would help.
+async fn check(db: &TenantDb, practice: &str) -> sql::Result<Result<Done, String>> {
+    let mut found = Vec::new();
+    if !findings(db, &mut found).await? {
+        return Ok(Ok(Done { found, ..Status::Usable.into() }));
+    }
+    if found.iter().any(|it| is_repairable(it)) {
+        found.push(format!("To repair, run `check-practice {practice} --repair`; it changes only our rows."));
+    }
+    Ok(Err(found.join("\n  ")))
+}
+
+/// Returns what is missing, one line each: statements to paste into psql, or instructions.
+fn missing(bridge: &Bridge, plan: &Plan) -> String {
+    let first = if bridge.is_remote() {
+        "Before the bridge can be created:"
+    } else {
+        "Privileges are missing. As the owner of the EMR's tables, run in psql:"
+    };
+    format!("{first}\n  {}", plan.grants.join("\n  "))
+}
+
+/// Whether `--repair` helps against a finding, without a statement of an administrator first.
+fn is_repairable(finding: &str) -> bool {
+    let needs_others = [
+        "missing privilege",
+        "EMR value without a meaning here",
+        "the EMR's tables have changed",
+        "the EMR's tables cannot be read",
+        "the MariaDB side of the bridge has another version",
+        "the connection to MariaDB is not encrypted",
+    ];
+    !needs_others.iter().any(|it| finding.starts_with(it))
 }
 
 /// Returns the error for EMR tables that the bridge's SQL no longer fits.
 fn changed(error: &sql::Error) -> String {
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    if cause.contains("permission denied") {
+        return format!(
+            "the EMR's tables cannot be read: {cause}. Grant what is missing to the practice's role"
+        );
+    }
     format!(
         "the EMR's tables have changed, and the bridge cannot be renewed: {cause}. Adapt the bridge's \
             map.sql and deploy (runbook, \"Upgrades of the EMR\"). Until then the EMR works as usual, and \

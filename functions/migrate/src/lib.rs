@@ -89,6 +89,8 @@ pub enum Work {
     /// Write in both directions, then roll back.
     Trial,
     Detach,
+    /// Report which bridge attaches the practice.
+    Name,
 }
 
 /// A connection string to test.

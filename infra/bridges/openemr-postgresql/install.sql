@@ -109,10 +109,13 @@ create or replace function bridge_apply_patient(id bigint) returns void
 language plpgsql as $$
 declare
     events bigint[];
+    news bigint[];
 begin
     if bridge_apply_patients(array[id]) = 0 and not exists (select 1 from emr_patients(array[id])) then
-        -- Events that the EMR keeps for a deleted patient become time off.
-        with gone as (delete from visits where patient_id = id returning visit_id) select array_agg(visit_id) into events from gone;
+        -- Events that the EMR keeps for a deleted patient become time off. Partners hear of each visit that they did not know to be deleted.
+        with gone as (delete from visits where patient_id = id returning visit_id, status)
+        select array_agg(visit_id), array_agg(visit_id) filter (where status <> 'Deleted') into events, news from gone;
+        perform bridge_log('visits', 'delete', visit) from unnest(news) visit;
         delete from patients where patient_id = id;
         if found then perform bridge_log('patients', 'delete', id); end if;
         perform bridge_apply_event(event) from unnest(events) event;
@@ -216,6 +219,17 @@ language sql as $$
         tried_at = excluded.tried_at, attempts = f.attempts + 1, message = excluded.message
 $$;
 
+-- Limits waits for locks to the time that is left until `until`, if that is less than the limit that already applies.
+create or replace function bridge_wait_until(until timestamptz) returns void
+language plpgsql as $$
+declare
+    allowed numeric := nullif(extract(epoch from current_setting('lock_timeout')::interval), 0);
+begin
+    if until is null then return; end if;
+    perform set_config('lock_timeout',
+        greatest(1000 * least(allowed, extract(epoch from until - clock_timestamp())), 1)::integer::text, true);
+end $$;
+
 -- Applies these keys in single statements: new rows, and changed rows that keep their time and place. If a statement fails or has to wait for a
 -- lock too long, each half is applied by itself. The functions for single rows apply the rest. Returns how many rows changed.
 create or replace function bridge_follow_together(of text, keys bigint[], until timestamptz) returns bigint
@@ -227,7 +241,7 @@ declare
 begin
     if until is not null then
         if clock_timestamp() > until then return 0; end if;
-        perform set_config('lock_timeout', greatest(extract(milliseconds from until - clock_timestamp())::integer, 1)::text, true);
+        perform bridge_wait_until(until);
     end if;
     if of = 'bridge_apply_patient' then
         return bridge_apply_patients(keys);
@@ -276,92 +290,159 @@ exception when others then
 end $follow$;
 
 -- Applies these keys page by page: together first, then row by row what still differs. A row that fails is recorded and does not stop the others.
--- After `until` the rest is recorded for later. Returns how many rows changed.
-create or replace function bridge_follow(of text, keys bigint[], until timestamptz, tried boolean) returns bigint
+-- Returns how many rows changed, and the keys that had no turn before `until`.
+create or replace function bridge_follow_until(of text, keys bigint[], until timestamptz, tried boolean, out done bigint, out rest bigint[])
 language plpgsql set jit = off as $$
 declare
-    done bigint := 0;
     limit_before text := current_setting('lock_timeout');
-    -- Small pages while the EMR waits, so that the limit holds.
+    -- Small pages while somebody waits, so that the limit holds.
     many integer := case when until is null then 1000 else 200 end;
     page bigint[];
     it bigint;
-    rest bigint[];
 begin
+    done := 0;
+    rest := '{}';
     for here in 1..cardinality(keys) by many loop
         if clock_timestamp() > until then
-            perform bridge_note(of, keys[here:], 'deferred: the EMR''s statement changed too many rows', tried);
+            rest := rest || keys[here:];
             exit;
         end if;
         page := keys[here:here + many - 1];
         done := done + bridge_follow_together(of, page, until);
-        rest := '{}';
         for it in select distinct d.key from bridge_differences(of, page) d order by d.key loop
             if clock_timestamp() > until then
                 rest := rest || it;
                 continue;
             end if;
             begin
-                if until is not null then
-                    perform set_config('lock_timeout', greatest(extract(milliseconds from until - clock_timestamp())::integer, 1)::text, true);
-                end if;
+                perform bridge_wait_until(until);
                 perform bridge_apply(of, it);
                 done := done + 1;
             exception when others then
                 perform bridge_note(of, array[it], sqlerrm, tried);
             end;
         end loop;
-        if rest <> '{}' then
-            perform bridge_note(of, rest, 'deferred: the EMR''s statement changed too many rows', tried);
-        end if;
     end loop;
     perform set_config('lock_timeout', limit_before, true);
+end $$;
+
+-- The same, and records the keys that had no turn.
+create or replace function bridge_follow(of text, keys bigint[], until timestamptz, tried boolean) returns bigint
+language plpgsql as $$
+declare
+    done bigint;
+    rest bigint[];
+begin
+    select f.done, f.rest into done, rest from bridge_follow_until(of, keys, until, tried) f;
+    perform bridge_note(of, rest, 'deferred: the EMR''s statement changed too many rows', tried);
     return done;
 end $$;
 
 -- Retries recorded rows: at most `most` that were not retried yet, and a hundred of those that failed again, the oldest first. Rows that still fail
--- stay recorded. Returns how many were applied.
-drop function if exists bridge_catch_up(bigint);
-create or replace function bridge_catch_up(most bigint, but bigint default null) returns bigint
+-- stay recorded. A row that another transaction has locked waits for the next run: nobody who holds one row for long keeps the others waiting. Ends
+-- after about `budget`; rows that had no turn stay as they were. `but`: an event that the caller's statement changes. Returns how many were applied.
+drop function if exists bridge_catch_up(bigint), bridge_catch_up(bigint, bigint);
+create or replace function bridge_catch_up(most bigint, but bigint default null, budget interval default '2 s') returns bigint
 language plpgsql as $$
 declare
     before text := coalesce(current_setting('partner_api.writing', true), '');
-    began timestamptz := clock_timestamp();
+    limit_before text := current_setting('lock_timeout');
+    until timestamptz := clock_timestamp() + budget;
     done bigint := 0;
     gone bigint;
     it record;
+    due bigint[];
+    page bigint[];
+    busy bigint[];
+    rest bigint[];
 begin
     perform set_config('partner_api.writing', 'emr', true);
+    perform set_config('lock_timeout', least(50, 1000 * nullif(extract(epoch from limit_before::interval), 0))::integer::text, true);
+    perform bridge_take_late(most, but);
     for it in
         -- Key 0 says that something unknown was missed: only a comparison finds it.
-        with news as (select * from bridge_failures where tried_at is null and (key <> 0 or apply = 'bridge_apply_rooms')
+        with news as (select ctid as at, apply, key, failed_at from bridge_failures
+                where tried_at is null and (key <> 0 or apply = 'bridge_apply_rooms')
                 and (apply <> 'bridge_apply_event' or key is distinct from but) order by failed_at limit most for update skip locked),
-            others as (select * from bridge_failures where tried_at is not null and (key <> 0 or apply = 'bridge_apply_rooms')
-                and (apply <> 'bridge_apply_event' or key is distinct from but) order by tried_at limit 100 for update skip locked),
-            late as (delete from bridge_late where ctid = any (array(
-                    select ctid from bridge_late where (key <> 0 or apply = 'bridge_apply_rooms')
-                        and (apply <> 'bridge_apply_event' or key is distinct from but) limit most for update skip locked))
-                returning apply, key)
-        select apply, array_agg(distinct key) as keys, count(*) filter (where is_late) as late
-        from (select apply, key, false as is_late from news union all select apply, key, false from others
-            union all select apply, key, true from late) due
+            others as (select ctid as at, apply, key, tried_at from bridge_failures
+                where tried_at is not null and (key <> 0 or apply = 'bridge_apply_rooms')
+                and (apply <> 'bridge_apply_event' or key is distinct from but) order by tried_at limit 100 for update skip locked)
+        select apply, array_agg(key order by turn, since, key) as keys, array_agg(at) as noted
+        from (select apply, key, at, 0 as turn, failed_at as since from news union all select apply, key, at, 1, tried_at from others) due
         group by apply order by array_position(bridge_turns(), apply)
     loop
-        if cardinality(it.keys) > 1 then
-            perform bridge_follow(it.apply, it.keys, null, true);
-        else
-            begin
-                perform bridge_apply(it.apply, it.keys[1]);
-            exception when others then
-                perform bridge_note(it.apply, it.keys, sqlerrm, true);
-            end;
-        end if;
-        delete from bridge_failures where apply = it.apply and key = any (it.keys) and (tried_at is null or tried_at < began);
-        get diagnostics gone = row_count;
-        done := done + gone + it.late;
+        due := it.keys;
+        while cardinality(due) > 0 and clock_timestamp() < until loop
+            rest := '{}';
+            if it.apply in ('bridge_apply_event', 'bridge_apply_patient') and cardinality(due) > 1 then
+                page := due[:200];
+                due := due[201:];
+                busy := bridge_busy(it.apply, page);
+                perform bridge_note(it.apply, busy, 'another transaction has locked the row', true);
+                select f.rest into rest
+                from bridge_follow_until(it.apply, array(select key from unnest(page) key where key <> all (busy)), until, true) f;
+            else
+                page := due[:1];
+                due := due[2:];
+                begin
+                    perform bridge_apply(it.apply, page[1]);
+                exception when others then
+                    perform bridge_note(it.apply, page, sqlerrm, true);
+                end;
+            end if;
+            -- By their place: a row that was recorded again is at another one.
+            delete from bridge_failures where ctid = any (it.noted) and key = any (page) and key <> all (rest);
+            get diagnostics gone = row_count;
+            done := done + gone;
+        end loop;
     end loop;
+    perform set_config('lock_timeout', limit_before, true);
     perform set_config('partner_api.writing', before, true);
     return done;
+end $$;
+
+-- Moves changes that were made while a retry held their record to the recorded ones. One whose record is still held waits for the next run.
+create or replace function bridge_take_late(most bigint, but bigint) returns void
+language plpgsql as $$
+declare
+    it record;
+begin
+    for it in
+        select ctid as at, apply, key, failed_at, message from bridge_late where (key <> 0 or apply = 'bridge_apply_rooms')
+            and (apply <> 'bridge_apply_event' or key is distinct from but) limit most for update skip locked
+    loop
+        begin
+            insert into bridge_failures as f (apply, key, failed_at, message) values (it.apply, it.key, it.failed_at, it.message)
+            on conflict (apply, key) do update set tried_at = null, attempts = f.attempts + 1, message = excluded.message;
+            delete from bridge_late where ctid = it.at;
+        exception when lock_not_available then null;
+        end;
+    end loop;
+end $$;
+
+-- Those of these keys whose row of ours is locked by another transaction. Locks the others.
+create or replace function bridge_busy(of text, keys bigint[]) returns bigint[]
+language plpgsql as $$
+declare
+    free bigint[];
+begin
+    if of = 'bridge_apply_event' then
+        free := array(select visit_id from visits where visit_id = any (keys) for no key update skip locked);
+        return array(select visit_id from visits where visit_id = any (keys) and visit_id <> all (free));
+    elsif of = 'bridge_apply_patient' then
+        free := array(select patient_id from patients where patient_id = any (keys) for no key update skip locked);
+        return array(select patient_id from patients where patient_id = any (keys) and patient_id <> all (free));
+    end if;
+    return '{}';
+end $$;
+
+-- Applies what is recorded before the API changes a row: the triggers of that change cannot touch the row itself.
+create or replace function bridge_follow() returns void
+language plpgsql as $$
+begin
+    if exists (select 1 from bridge_failures) or exists (select 1 from bridge_late) then
+        perform bridge_catch_up(200, null, '300 ms');
+    end if;
 end $$;
 
 -- If the EMR's tables reject a value (too long for its column, against a rule of the EMR), the API's caller gets an answer of its own. If
@@ -383,8 +464,11 @@ begin
     new.patient_id := emr_write_patient(case when tg_op = 'UPDATE' then old end, new);
     perform set_config('partner_api.writing', '', true);
     return new;
-exception when data_exception or integrity_constraint_violation or raise_exception then
-    perform bridge_refuse(sqlstate, sqlerrm);
+exception
+    when data_exception or integrity_constraint_violation or raise_exception then
+        perform bridge_refuse(sqlstate, sqlerrm);
+    when syntax_error_or_access_rule_violation then
+        raise cannot_connect_now using message = 'the bridge cannot write the EMR''s tables: ' || sqlerrm;
 end $$;
 
 create or replace function bridge_visit_changes() returns trigger
@@ -394,8 +478,11 @@ begin
     new.visit_id := emr_write_visit(case when tg_op = 'UPDATE' then old end, new);
     perform set_config('partner_api.writing', '', true);
     return new;
-exception when data_exception or integrity_constraint_violation or raise_exception then
-    perform bridge_refuse(sqlstate, sqlerrm);
+exception
+    when data_exception or integrity_constraint_violation or raise_exception then
+        perform bridge_refuse(sqlstate, sqlerrm);
+    when syntax_error_or_access_rule_violation then
+        raise cannot_connect_now using message = 'the bridge cannot write the EMR''s tables: ' || sqlerrm;
 end $$;
 
 -- Runs before all other triggers on visits. A booking must respect recorded changes of the EMR, too. If there are few, it applies them all; of many,
@@ -438,11 +525,14 @@ begin
         raise cannot_connect_now using message = 'the bridge cannot read the EMR''s tables: ' || sqlerrm;
     end;
     if (select count(*) from (select 1 from bridge_failures where tried_at is null limit 201) few) <= 200 then
-        perform bridge_catch_up(200, case when tg_op = 'UPDATE' then new.visit_id end);
+        perform bridge_catch_up(200, case when tg_op = 'UPDATE' then new.visit_id end, '300 ms');
     elsif near <> '{}' then
-        perform set_config('partner_api.writing', 'emr', true);
-        perform bridge_follow('bridge_apply_event', near, null, true);
-        perform set_config('partner_api.writing', '', true);
+        begin
+            perform set_config('partner_api.writing', 'emr', true);
+            perform bridge_follow_until('bridge_apply_event', near, clock_timestamp() + interval '300 ms', true);
+            perform set_config('partner_api.writing', '', true);
+        exception when lock_not_available then null;
+        end;
     end if;
     if new.status not in ('Cancelled', 'NoShow', 'Deleted') and exists (
         select 1 from (
@@ -674,6 +764,7 @@ language plpgsql as $$
 declare
     it record;
     changed text[] := '{}';
+    unreadable text;
 begin
     return query
     select 'EMR table without our triggers', count(*), min(w.emr_table)
@@ -684,9 +775,7 @@ begin
           and p.proname = 'bridge_hook_' || replace(w.apply, 'bridge_apply_', ''))
     having count(*) > 0;
     return query
-    select 'missing privilege', count(*), min(g.privilege || ' on ' || g.emr_table)
-    from bridge_grants g
-    where to_regclass(g.emr_table) is null or not coalesce(has_table_privilege(to_regclass(g.emr_table), g.privilege), false) having count(*) > 0;
+    select 'missing privilege', count(*), string_agg(g.statement, ' ' order by g.statement) from bridge_ungranted g having count(*) > 0;
     return query
     select 'missing trigger on our tables', count(*), min(own) from unnest(array['a_bridge_visit_begins on visits', 'write_through on visits',
         'write_through on patients', 'is_the_emrs on visit_types']) own
@@ -704,12 +793,20 @@ begin
         begin
             execute format('select from %I(%s) limit 0', it.proname,
                 case it.takes when '' then '' else 'null::' || split_part(it.takes, ' ', 2) end);
-        exception when syntax_error_or_access_rule_violation or data_exception then
-            changed := changed || (it.proname || ': ' || sqlerrm);
+        exception
+            -- Not the tables: `bridge_grants` has the privilege.
+            when insufficient_privilege then unreadable := coalesce(unreadable, it.proname || ': ' || sqlerrm);
+            when syntax_error_or_access_rule_violation or data_exception then
+                changed := changed || (it.proname || ': ' || sqlerrm);
         end;
     end loop;
     if changed <> '{}' then
         return query select 'the EMR''s tables have changed', cardinality(changed)::bigint, changed[1];
+    elsif unreadable is not null then
+        -- A view of the EMR's or a row policy can deny what a grant allows.
+        if not exists (select 1 from bridge_ungranted) then
+            return query select 'the EMR''s tables cannot be read', 1::bigint, unreadable;
+        end if;
     else
         return query
         select 'EMR value without a meaning here: ' || what, count(*), min(n.key) from emr_not_understood() n group by 1;
@@ -751,7 +848,11 @@ declare
     here bridge;
     of text;
     keys bigint[];
-    began timestamptz := clock_timestamp();
+    noted tid[];
+    late tid[];
+    busy bigint[];
+    limit_before text := current_setting('lock_timeout');
+    is_last boolean;
 begin
     select * into strict here from bridge for update;
     if here.went_on_at is null or here.went_on_at < now() - interval '1 hour' then
@@ -761,14 +862,33 @@ begin
     of := (bridge_turns())[here.turn];
     perform set_config('partner_api.writing', 'emr', true);
     perform set_config('partner_api.loading', case when loading then 'on' else '' end, true);
+    if here.after < 0 and of <> 'bridge_apply_rooms' then
+        -- Key 0: something was missed before now, and this comparison finds what. If something is missed meanwhile, the mark is taken back.
+        with unknown as (delete from bridge_late where apply = of and key = 0 returning failed_at, message)
+        insert into bridge_failures (apply, key, failed_at, message) select of, 0, min(failed_at), min(message) from unknown having count(*) > 0
+        on conflict (apply, key) do nothing;
+        update bridge_failures set tried_at = clock_timestamp() where apply = of and key = 0;
+    end if;
     keys := coalesce(bridge_page(of, here.after, most), '{}');
     compared := cardinality(keys);
-    repaired := case when compared > 0 then bridge_follow(of, keys, null, true) else 0 end;
-    -- Key 0: something was missed, and this comparison finds what.
-    delete from bridge_failures f
-    where f.apply = of and (f.key = any (keys) or f.key = 0 and compared < most or keys = array[0::bigint]) and (f.tried_at is null or f.tried_at < began);
-    delete from bridge_late f where f.apply = of and (f.key = any (keys) or f.key = 0 and compared < most or keys = array[0::bigint]);
-    if compared < most or keys = array[0::bigint] then
+    noted := array(select ctid from bridge_failures where apply = of and (key = any (keys) or keys = array[0::bigint]) for update skip locked);
+    late := array(select ctid from bridge_late where apply = of and (key = any (keys) or keys = array[0::bigint]) for update skip locked);
+    if compared > 0 then
+        -- A row that another transaction holds is recorded, and does not stop the others.
+        perform set_config('lock_timeout', least(100, 1000 * nullif(extract(epoch from limit_before::interval), 0))::integer::text, true);
+        busy := bridge_busy(of, array(select distinct d.key from bridge_differences(of, keys) d));
+        perform bridge_note(of, busy, 'another transaction has locked the row', true);
+        repaired := bridge_follow(of, array(select key from unnest(keys) key where key <> all (busy)), null, true);
+        perform set_config('lock_timeout', limit_before, true);
+    else
+        repaired := 0;
+    end if;
+    -- By their place: not what was recorded meanwhile, by this run or by the EMR.
+    delete from bridge_failures where ctid = any (noted);
+    delete from bridge_late where ctid = any (late);
+    is_last := compared < most or keys = array[0::bigint];
+    if is_last then
+        delete from bridge_failures where apply = of and of <> 'bridge_apply_rooms' and key = 0 and tried_at is not null;
         here.turn := here.turn + 1;
         here.after := -1;
     else

@@ -184,22 +184,26 @@ create or replace function emr_write_patient(before patients, after patients) re
 language plpgsql as $$
 declare
     own bigint := after.patient_id;
+    limit_before text := current_setting('lock_timeout');
 begin
     if before.patient_id is null then
-        -- Numbers patients as the EMR's program does. If that has just taken the number, takes the next one.
-        for attempt in 1..20 loop
+        -- The EMR's program takes the highest number plus one. That one stays free for it: it would wait for our transaction, and then fail. If
+        -- another program has taken our number, or is about to, takes the next one.
+        perform set_config('lock_timeout', least(30, 1000 * nullif(extract(epoch from limit_before::interval), 0))::integer::text, true);
+        for attempt in 1..10 loop
             begin
                 insert into public.patient_data (pid, fname, mname, lname, sex, "DOB", language, phone_home, phone_cell, email, street, city,
                     state, postal_code, country_code, "providerID", date, regdate)
-                select greatest(coalesce(max(pid), 0), (select patients_above from bridge)) + attempt, coalesce(after.first_name, ''), coalesce(after.mi, ''), coalesce(after.last_name, ''),
+                select greatest(coalesce(max(pid), 0), (select patients_above from bridge)) + 1 + attempt, coalesce(after.first_name, ''), coalesce(after.mi, ''), coalesce(after.last_name, ''),
                     coalesce(after.gender, ''), after.dob, coalesce(after.primary_language, ''), coalesce(after.phone, ''),
                     coalesce(after.cell_phone, ''), coalesce(after.email, ''), coalesce(after.address, ''), coalesce(after.city, ''),
                     coalesce(after.state, ''), coalesce(after.zip, ''), coalesce(after.country, ''), after.provider_id, now(), now()
                 from public.patient_data
                 returning pid into own;
+                perform set_config('lock_timeout', limit_before, true);
                 return own;
-            exception when unique_violation then
-                if attempt = 20 then raise; end if;
+            exception when unique_violation or lock_not_available then
+                if attempt = 10 then raise; end if;
             end;
         end loop;
     end if;
@@ -238,6 +242,7 @@ language plpgsql as $$
 declare
     own bigint := after.visit_id;
     own_room text := (select room from bridge_rooms where resource_id = after.room_id);
+    limit_before text := current_setting('lock_timeout');
     type bigint;
     is_moved boolean := (after.visit_date, after.visit_time, after.visit_duration)
         is distinct from (before.visit_date, before.visit_time, before.visit_duration);
@@ -245,8 +250,9 @@ begin
     if before.visit_id is null then
         select type_id into type from emr_visit_types() where visit_type = after.visit_type order by active desc, type_id limit 1;
         if type is null then raise check_violation using message = 'emr_visit_type'; end if;
-        -- Skips ids that were assigned by hand.
-        for attempt in 1..20 loop
+        -- Skips ids that were assigned by hand, or are about to be.
+        perform set_config('lock_timeout', least(30, 1000 * nullif(extract(epoch from limit_before::interval), 0))::integer::text, true);
+        for attempt in 1..10 loop
             begin
                 insert into public.openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, pc_title, pc_time, pc_hometext, pc_informant,
                     "pc_eventDate", "pc_endDate", pc_duration, "pc_startTime", "pc_endTime", pc_apptstatus, pc_eventstatus, pc_room)
@@ -254,9 +260,10 @@ begin
                     after.visit_date, after.visit_date, after.visit_duration * 60, after.visit_time,
                     after.visit_time + after.visit_duration * interval '1 min', '-', 1, coalesce(own_room, ''))
                 returning pc_eid into own;
+                perform set_config('lock_timeout', limit_before, true);
                 return own;
-            exception when unique_violation then
-                if attempt = 20 then raise; end if;
+            exception when unique_violation or lock_not_available then
+                if attempt = 10 then raise; end if;
             end;
         end loop;
     end if;
@@ -350,6 +357,12 @@ create or replace view bridge_grants (emr_table, privilege) as values
     ('public.openemr_postcalendar_events', 'SELECT'), ('public.openemr_postcalendar_events', 'INSERT'),
     ('public.openemr_postcalendar_events', 'UPDATE'), ('public.openemr_postcalendar_events', 'TRIGGER'),
     ('public.list_options', 'SELECT'), ('public.list_options', 'TRIGGER');
+
+-- The privileges that are missing, as statements for the owner of the EMR's tables.
+create or replace view bridge_ungranted (emr_table, statement) as
+    select g.emr_table, format('grant %s on %s to %I;', string_agg(lower(g.privilege), ', ' order by g.privilege), g.emr_table, current_user)
+    from bridge_grants g
+    where to_regclass(g.emr_table) is not null and not has_table_privilege(to_regclass(g.emr_table), g.privilege) group by g.emr_table;
 
 -- Rows of ours that are not the EMR's: another practice's program or the API made them while no bridge was there. Attaching would take them for
 -- the EMR's rows of the same ids, or delete them.

@@ -10,7 +10,7 @@ begin
         execute format('drop function if exists %s cascade', it.name);
     end loop;
 end $$;
-drop view if exists bridge_grants, bridge_watched;
+drop view if exists bridge_ungranted, bridge_grants, bridge_watched;
 drop table if exists bridge_late, bridge_failures, bridge_time_off, bridge_rooms, bridge;
 -- What the API makes from now on has ids that the EMR does not give out, so that a bridge that comes back knows it.
 select setval(pg_get_serial_sequence('partner_api.patients', 'patient_id'), (select coalesce(max(patient_id), 0) + 1000000000 from patients)),

@@ -51,6 +51,20 @@ impl Operator {
         self.bridge(practice, Work::Detach, None).await
     }
 
+    /// Returns the bridge that attaches a practice, if any.
+    ///
+    /// # Errors
+    /// If its database does not respond.
+    pub(super) async fn bridge_of(&self, practice: &str) -> Result<Option<String>> {
+        let event = json!({ "bridge": { "practice": practice, "work": "name" } });
+        let outcome = outcome_of(&self.invoker.invoke(&event).await?, practice);
+        if outcome["status"] != "usable" {
+            let cause = outcome["error"].as_str().unwrap_or("no cause given");
+            return Err(Error::Refused(cause.to_owned()));
+        }
+        Ok(outcome["found"][0].as_str().map(str::to_owned))
+    }
+
     /// Requests work on a bridge until it is finished, and prints the findings.
     async fn bridge(&self, practice: &str, work: Work, bridge: Option<&str>) -> Result<()> {
         let bridge = bridge.map(str::to_owned);

@@ -28,12 +28,15 @@ impl Operator {
     /// Removes a practice that has no live key. Its database and its records are kept.
     ///
     /// # Errors
-    /// If a key is live, or nothing of such a practice exists. The next run finishes an interrupted
-    /// one.
+    /// If a key is live, the practice is attached to its EMR, or nothing of such a practice exists.
+    /// The next run finishes an interrupted one.
     pub async fn remove_practice(&self, practice: &str) -> Result<()> {
         let refuse = |reason: &str| Error::Refused(format!("{practice}: {reason}"));
         let practicepass = PracticePass::try_from(practice).map_err(refuse)?;
         let entry = self.control.practice(&practicepass).await.map_err(|error| refused(&error))?;
+        if entry.is_some() {
+            self.require_detached(practice).await?;
+        }
         let removed = remove_practice(&self.control, &practicepass, UNTIL_UNPOLLED, Timestamp::now()).await?;
         println!(
             "{practice} is removed: deleted {} subscriptions and the poller's state, revoked {} expired \
@@ -50,6 +53,24 @@ impl Operator {
         );
         println!("deliveries and audit records. `add-practice` adds it again with that database.");
         Ok(())
+    }
+}
+
+impl Operator {
+    /// Refuses an attached practice: its triggers would stay on the EMR's tables, and no command
+    /// would reach them anymore. A database that does not respond is no reason to keep a practice.
+    async fn require_detached(&self, practice: &str) -> Result<()> {
+        match self.bridge_of(practice).await {
+            Ok(None) => Ok(()),
+            Ok(Some(bridge)) => Err(Error::Refused(format!(
+                "{practice} is attached to its EMR by {bridge}; detach it first with `detach-practice \
+                {practice}`"
+            ))),
+            Err(error) => {
+                println!("Whether {practice} is attached to an EMR is unknown: {error}");
+                Ok(())
+            }
+        }
     }
 }
 

@@ -49,10 +49,7 @@ macro_rules! bridge {
 }
 
 /// Statements that the owner of the EMR's tables must run.
-const GRANTS: &str =
-    "select format('grant %s on %s to %I', string_agg(lower(privilege), ', '), emr_table, current_user)
-     from bridge_grants where not coalesce(has_table_privilege(to_regclass(emr_table), privilege), false)
-     group by emr_table order by emr_table";
+const GRANTS: &str = "select statement from bridge_ungranted order by emr_table";
 
 /// All available bridges.
 pub const BRIDGES: [Bridge; 2] = [
@@ -220,6 +217,11 @@ impl Bridge {
     /// [`Error::Unavailable`], also while another program has locked one of the EMR's tables.
     pub async fn remove(&self, db: &TenantDb) -> Result<()> {
         crate::in_transaction!(db, Error, |conn| { self.run(conn, &[PATIENCE, self.remove]).await })
+    }
+
+    /// Whether the EMR is on its own server.
+    pub fn is_remote(&self) -> bool {
+        self.is_remote
     }
 
     async fn run(&self, conn: &mut Conn, scripts: &[&'static str]) -> Result<()> {

@@ -18,11 +18,14 @@ pub struct TenantDb {
     time_zone: TimeZone,
     /// Whether the practice's EMR has an outbox, once that is known.
     has_outbox: Arc<OnceCell<bool>>,
+    /// Whether changes of the practice's EMR can wait to be applied, once that is known.
+    can_follow: Arc<OnceCell<bool>>,
 }
 
 impl TenantDb {
     pub(super) fn new(database: Database, practicepass: PracticePass, time_zone: TimeZone) -> Self {
-        Self { database, practicepass, time_zone, has_outbox: Arc::default() }
+        let (has_outbox, can_follow) = (Arc::default(), Arc::default());
+        Self { database, practicepass, time_zone, has_outbox, can_follow }
     }
 
     pub(super) fn with_time_zone(self, time_zone: TimeZone) -> Self {
@@ -33,6 +36,11 @@ impl TenantDb {
     /// afterwards is opened anew within minutes.
     pub(super) fn has_outbox(&self) -> &OnceCell<bool> {
         &self.has_outbox
+    }
+
+    /// Whether changes of the practice's EMR can wait to be applied, once that is known.
+    pub(super) fn can_follow(&self) -> &OnceCell<bool> {
+        &self.can_follow
     }
 
     pub fn practicepass(&self) -> &PracticePass {

@@ -49,7 +49,15 @@ pub async fn pull(db: &TenantDb) -> Result<i64> {
     Ok(all)
 }
 
-/// Applies the newest changes of an EMR on a server of its own, before a change by the API.
+/// Calls the bridge's function, even if the bridge was removed after the database was opened.
+const FOLLOW: &str = "do $$ begin
+    if exists (select 1 from pg_proc where pronamespace = 'partner_api'::regnamespace and proname = \
+    'bridge_follow')
+    then perform partner_api.bridge_follow(); end if;
+end $$";
+
+/// Applies the EMR's changes that wait, before a change by the API: those in the outbox of an EMR
+/// on a server of its own, or those that could not be applied when they were made.
 ///
 /// This is a statement of its own, because a trigger cannot change the row that its statement
 /// changes.
@@ -60,15 +68,16 @@ pub async fn follow(db: &TenantDb, conn: &mut Conn) -> Result<()> {
     if matches!(db.pool, Pool::Sqlite(_)) {
         return Ok(());
     }
-    let known = db.has_outbox().get_or_try_init(async || {
+    let known = db.can_follow().get_or_try_init(async || {
         Ok::<_, Error>(on!(&mut *conn, |c| sqlx::query_scalar(
-            "select to_regprocedure('partner_api.bridge_pull(bigint)') is not null"
+            "select exists (select 1 from pg_proc where pronamespace = to_regnamespace('partner_api') and \
+            proname = 'bridge_follow')"
         )
         .fetch_one(c)
         .await)?)
     });
     if *known.await? {
-        on!(conn, |c| sqlx::query("select bridge_follow()").execute(c).await.map(|_| ()))?;
+        on!(conn, |c| sqlx::raw_sql(FOLLOW).execute(c).await.map(|_| ()))?;
     }
     Ok(())
 }

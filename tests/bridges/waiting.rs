@@ -1,0 +1,274 @@
+//! Changes of the EMR that wait to be applied: none delays the others, and none is forgotten.
+
+use serde_json::json;
+use shared::tenant::bridge;
+
+use super::{attached, clean, emr, event, run, text};
+use crate::office::{Office, ends, eventually, run_sql};
+
+/// Days of visits of the EMR whose move to 11:00 waits to be applied.
+async fn moved(office: &Office, staff: &mut sqlx::PgConnection, days: i64) {
+    run(
+        staff,
+        &format!(
+            "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", \
+            pc_duration, \"pc_startTime\")
+            select 5, '2', '1001', date '2031-01-01' + n, 1800, '10:00' from generate_series(1, {days}) n"
+        ),
+    )
+    .await;
+    bridge::catch_up(&office.db, || true).await.unwrap();
+    run(
+        staff,
+        "begin; set local search_path = partner_api, public; set local partner_api.writing = 'ours';
+        update openemr_postcalendar_events set \"pc_startTime\" = '11:00';
+        select partner_api.bridge_note('bridge_apply_event', array(select pc_eid::bigint from \
+        openemr_postcalendar_events), 'deferred', false);
+        commit",
+    )
+    .await;
+}
+
+const APPLIED: &str = "select count(*) from visits where visit_time = '11:00'";
+const WAITING: &str = "select count(*) from bridge_failures";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_somebody_holds_for_long_do_not_keep_the_others_waiting() {
+    let (office, mut staff) = attached().await;
+    let mut locker = emr(office.dsn()).await;
+    // A booking that is not committed yet overlaps an event that waits.
+    run(
+        &mut locker,
+        "set search_path = partner_api; begin; insert into visits (patient_id, provider_id, visit_type, \
+        visit_date, visit_time, visit_duration) values (1003, 1, 'Consult', '2032-03-10', '10:15', 30)",
+    )
+    .await;
+    moved(&office, &mut staff, 900).await;
+    run(
+        &mut staff,
+        &format!(
+            "begin; set local search_path = partner_api, public; set local partner_api.writing = 'ours'; {};
+            select bridge_note('bridge_apply_event', array[max(pc_eid)::bigint], 'deferred', false) from \
+            openemr_postcalendar_events; commit",
+            event(5, "1", "1001", "2032-03-10", "10:00", 30)
+        ),
+    )
+    .await;
+    run(
+        &mut locker,
+        "select 1 from partner_api.visits where visit_id % 3 = 0 for update;
+        select 1 from partner_api.patients where patient_id = 1002 for update",
+    )
+    .await;
+    // A patient and a single visit, too.
+    run(
+        &mut staff,
+        "begin; set local search_path = partner_api, public; set local partner_api.writing = 'ours';
+        update patient_data set lname = 'Later';
+        select partner_api.bridge_note('bridge_apply_patient', array[1001, 1002, 1003], 'deferred', false); \
+        commit",
+    )
+    .await;
+    let applied = ends("the retry", bridge::catch_up(&office.db, || true)).await.unwrap();
+    assert_eq!((applied, office.integer(APPLIED).await), (603, 600));
+    assert_eq!(office.integer("select count(*) from patients where last_name = 'Later'").await, 2);
+    assert_eq!(office.integer(WAITING).await, 301);
+    // Neither a repair, here with one more event below the open booking, nor a booking waits.
+    run(
+        &mut staff,
+        &format!(
+            "begin; set local partner_api.writing = 'ours'; {}; commit",
+            event(5, "1", "1001", "2032-03-10", "10:20", 5)
+        ),
+    )
+    .await;
+    ends("the repair", bridge::load(&office.db, false, |_| true)).await.unwrap();
+    assert_eq!(office.integer(WAITING).await, 301);
+    let visit = json!({ "PatientID": 1003, "ProviderID": 1, "VisitType": "FOLLOWUP",
+        "VisitDate": "2026-03-10",
+        "VisitTime": "10:00", "VisitDuration": 30 });
+    ends("the booking", office.post("/v1/DemoOffice/visits/book", &visit)).await.expect(201);
+    run(&mut locker, "rollback").await;
+    for _ in 0..4 {
+        bridge::catch_up(&office.db, || true).await.unwrap();
+    }
+    assert_eq!((office.integer(WAITING).await, office.integer(APPLIED).await), (0, 900));
+    clean(&office).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_ends_with_its_time_and_what_had_no_turn_counts_no_attempt() {
+    let (office, mut staff) = attached().await;
+    moved(&office, &mut staff, 400).await;
+    run_sql(
+        &office.db,
+        "create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.02); \
+        return new; end $$;
+        create trigger slow before update on visits for each row execute function slow()",
+    )
+    .await;
+    let applied = office.integer("select bridge_catch_up(500, null, '300 ms')").await;
+    assert!((1..400).contains(&applied), "{applied}");
+    assert_eq!(office.integer(WAITING).await, 400 - applied);
+    let untouched = "select count(*) from bridge_failures where attempts = 1 and tried_at is null";
+    assert_eq!(office.integer(untouched).await, 400 - applied);
+    run_sql(&office.db, "drop function slow() cascade").await;
+    assert_eq!(bridge::catch_up(&office.db, || true).await.unwrap(), 400 - applied);
+    clean(&office).await;
+}
+
+/// A change whose key the bridge cannot read.
+async fn unknown(staff: &mut sqlx::PgConnection, time: &str) {
+    run(staff, "alter table openemr_postcalendar_events rename pc_eid to other").await;
+    run(staff, &event(5, "1", "1002", "2026-03-10", time, 30)).await;
+    run(staff, "alter table openemr_postcalendar_events rename other to pc_eid").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn that_something_unknown_was_missed_is_forgotten_only_by_a_whole_comparison() {
+    let (office, mut staff) = attached().await;
+    unknown(&mut staff, "10:00").await;
+    let known = "select count(*) from bridge_failures where key = 0";
+    let visit = json!({ "PatientID": 1001, "ProviderID": 1, "VisitType": "FOLLOWUP",
+        "VisitDate": "2026-03-10",
+        "VisitTime": "10:15", "VisitDuration": 30 });
+    for _ in 0..2 {
+        bridge::catch_up(&office.db, || true).await.unwrap();
+        assert_eq!(office.integer(known).await, 1, "a retry cannot know it");
+        assert_eq!(office.post("/v1/DemoOffice/visits/book", &visit).await.status.as_u16(), 503);
+        // A comparison of some rows does not, either.
+        bridge::load(&office.db, false, |_| false).await.unwrap();
+    }
+    bridge::load(&office.db, false, |_| true).await.unwrap();
+    clean(&office).await;
+    assert_eq!(
+        office.post("/v1/DemoOffice/visits/book", &visit).await.expect(409)["code"],
+        "PROVIDER_CONFLICT"
+    );
+
+    // What is missed after a comparison has passed it stays known until the next one.
+    run(&mut staff, &event(5, "1", "1002", "2026-03-11", "10:00", 30)).await;
+    run_sql(&office.db, "update bridge set turn = 1, after = -1, went_on_at = null").await;
+    while office.integer("select count(*) from bridge where turn = 5 and after >= 0").await == 0 {
+        run_sql(&office.db, "select bridge_go_on(1, false)").await;
+    }
+    unknown(&mut staff, "12:00").await;
+    while office.integer("select count(*) from bridge where went_on_at is not null").await == 1 {
+        run_sql(&office.db, "select bridge_go_on(1, false)").await;
+    }
+    assert_eq!(office.integer(known).await, 1);
+    // The same of one that could not even be recorded with the others.
+    run_sql(
+        &office.db,
+        "insert into bridge_late (apply, key, message) values ('bridge_apply_event', 0, 'late')",
+    )
+    .await;
+    bridge::catch_up(&office.db, || true).await.unwrap();
+    assert_eq!(office.integer("select count(*) from bridge_late").await, 1);
+    bridge::load(&office.db, false, |_| true).await.unwrap();
+    clean(&office).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repair_forgets_nothing_that_was_recorded_while_it_ran() {
+    let (office, mut staff) = attached().await;
+    moved(&office, &mut staff, 3).await;
+    // The repair is in the middle of its transaction until there is a row in `go`.
+    run_sql(
+        &office.db,
+        "delete from bridge_failures; create table go (n int);
+        create function waits() returns trigger language plpgsql as $$ begin
+            while not exists (select 1 from go) loop perform pg_sleep(0.01); end loop;
+            return new;
+        end $$;
+        create trigger waits before update on visits for each row execute function waits()",
+    )
+    .await;
+    let mut repair = emr(office.dsn()).await;
+    let repairing = tokio::spawn(async move {
+        run(
+            &mut repair,
+            "set search_path = partner_api; update bridge set turn = 5, after = -1, went_on_at = now(); \
+            select bridge_go_on(1000, false)",
+        )
+        .await;
+    });
+    let locked = "select count(*) from visits where visit_id not in (select visit_id from visits for update \
+        skip locked)";
+    eventually("the repair", async || (office.integer(locked).await == 3).then_some(())).await;
+    run(&mut staff, "update openemr_postcalendar_events set \"pc_startTime\" = '12:00'").await;
+    run_sql(&office.db, "insert into go values (1)").await;
+    ends("the repair", repairing).await.unwrap();
+    let recorded = "select (select count(*) from bridge_failures) + (select count(*) from bridge_late)";
+    assert!(office.integer(recorded).await > 0);
+    run_sql(&office.db, "drop function waits() cascade").await;
+    bridge::catch_up(&office.db, || true).await.unwrap();
+    clean(&office).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_patients_number_that_two_programs_choose_is_waited_for_by_neither() {
+    let (office, mut staff) = attached().await;
+    let number = "insert into patient_data (pid, fname, lname) select max(pid) + 1, 'New', 'Of Staff' \
+        from patient_data";
+    // The API's transaction is open: the EMR's next number is free.
+    let mut api = emr(office.dsn()).await;
+    run(
+        &mut api,
+        "set search_path = partner_api; begin; insert into patients (patient_id, first_name, last_name, \
+        full_name, created_at, updated_at)
+        values (1, 'New', 'Of Api', 'New Of Api', now(), now())",
+    )
+    .await;
+    run(&mut staff, &format!("set lock_timeout = '1s'; {number}")).await;
+    run(&mut api, "commit").await;
+    run(&mut staff, number).await;
+    // The EMR's transaction is open, with all numbers near: the API takes another one.
+    run(&mut staff, &format!("begin; {number}; {number}; {number}")).await;
+    let new = json!({ "FirstName": "Zoe", "LastName": "Quist", "EMail": "zoe@example.com" });
+    ends("the new patient", office.post("/v1/DemoOffice/prospects", &new)).await.expect(201);
+    run(&mut staff, "commit").await;
+    // If it is a table of very many, the API gives up early: 503, and not the EMR's.
+    run(&mut staff, &format!("begin; {}", vec![number; 40].join(";"))).await;
+    let refused = ends("the new patient", office.post("/v1/DemoOffice/prospects", &new)).await;
+    assert_eq!(refused.status.as_u16(), 503, "{}", refused.body);
+    run(&mut staff, "rollback").await;
+    let limit = text(&mut staff, "select current_setting('lock_timeout')").await;
+    assert_eq!(limit, "1s", "the EMR's own limit is unchanged");
+    clean(&office).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partners_hear_of_each_visit_that_goes_with_its_patient() {
+    let (office, mut staff) = attached().await;
+    for (time, code) in [("10:00", "-"), ("11:00", "-"), ("12:00", "x")] {
+        run(&mut staff, &event(5, "1", "1002", "2031-03-10", time, 30)).await;
+        run(
+            &mut staff,
+            &format!(
+                "update openemr_postcalendar_events set pc_apptstatus = '{code}' where \"pc_startTime\" = \
+                '{time}'"
+            ),
+        )
+        .await;
+    }
+    // One event is deleted first, one together with its patient; the third stays as time off.
+    run(&mut staff, "delete from openemr_postcalendar_events where \"pc_startTime\" = '10:00'").await;
+    run(&mut staff, "delete from patient_data where pid = 1002").await;
+    run(&mut staff, "delete from openemr_postcalendar_events where \"pc_startTime\" = '11:00'").await;
+    let told = "select string_agg(action || ' ' || record_id - (select min(record_id) from partner_api.log \
+        where table_name = 'visits'), ', ' order by log_id) from partner_api.log where table_name = 'visits' \
+        and action = 'delete'";
+    assert_eq!(text(&mut staff, told).await, "delete 0, delete 1, delete 2", "each once");
+    let patients = "select string_agg(action, ', ') from partner_api.log where table_name = 'patients'";
+    assert_eq!(text(&mut staff, patients).await, "delete");
+    crate::webhooks::sign_up(&office, "https://partner.example.com/hook", &["Encounters", "Patients"]).await;
+    run(&mut staff, &event(5, "1", "1003", "2031-03-11", "10:00", 30)).await;
+    crate::pipeline::poll(&office).await;
+    let before = crate::pipeline::queued(&office).await.len();
+    run(&mut staff, "delete from patient_data where pid = 1003").await;
+    crate::pipeline::poll(&office).await;
+    assert_eq!(crate::pipeline::queued(&office).await.len(), before + 2, "of the visit and of the patient");
+    run(&mut staff, "delete from openemr_postcalendar_events").await;
+    clean(&office).await;
+}
