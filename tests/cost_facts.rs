@@ -26,7 +26,7 @@ fn sheet(name: &str) -> f64 {
         None => facts + text[facts..].find(&quoted).unwrap_or_else(|| panic!("no {name}")) + quoted.len(),
     };
     let number = text[after..].split(|it: char| !it.is_ascii_digit() && it != '.').next().unwrap();
-    number.parse().unwrap_or_else(|_| panic!("{name} is no number"))
+    number.parse().unwrap_or_else(|_| panic!("{name} is not a number"))
 }
 
 #[track_caller]

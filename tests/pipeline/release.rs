@@ -46,12 +46,12 @@ async fn office_with_a_thousand() -> Office {
     for copies in [
         format!(
             "insert into \"ControlTable\" (pk, sk, item_json, item_size) {numbers} \
-             select printf('S:PRACTICE#Nowhere%03d', n), sk, {item}, item_size from numbers, \"ControlTable\" \
-             where pk = 'S:PRACTICE#Nowhere001' and sk = 'S:SUB#prt_1'"
+             select printf('S:PRACTICE#Nowhere%03d', n), sk, {item}, item_size \
+             from numbers, \"ControlTable\" where pk = 'S:PRACTICE#Nowhere001' and sk = 'S:SUB#prt_1'"
         ),
         format!(
-            "insert into \"ControlTable::gsi::gsi1\" (gsi_pk, gsi_sk, table_pk, table_sk, item_json) {numbers} \
-             select gsi_pk, printf('S:Nowhere%03d#', n) || n, printf('S:PRACTICE#Nowhere%03d', n), table_sk, \
+            "insert into \"ControlTable::gsi::gsi1\" (gsi_pk, gsi_sk, table_pk, table_sk, item_json) \
+             {numbers} select gsi_pk, printf('S:Nowhere%03d#', n) || n, printf('S:PRACTICE#Nowhere%03d', n), table_sk, \
              {item} from numbers, \"ControlTable::gsi::gsi1\" \
              where table_pk = 'S:PRACTICE#Nowhere001' and table_sk = 'S:SUB#prt_1'"
         ),
