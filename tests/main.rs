@@ -27,6 +27,7 @@ mod catalog_race;
 mod conventions;
 mod conventions_everywhere;
 mod conventions_of_fields;
+mod cost_facts;
 mod databases;
 mod delivery_lists;
 mod delivery_units;

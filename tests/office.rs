@@ -15,6 +15,7 @@ mod receiver;
 mod request;
 mod resolver;
 pub(crate) mod statements;
+mod store_way;
 pub(crate) mod timeouts;
 mod waiting;
 
@@ -51,6 +52,7 @@ pub(crate) use queue::Message;
 pub(crate) use receiver::{Answer, Gate, Received as ReceivedCall, Receiver};
 pub(crate) use request::{Reply, request_from};
 use resolver::Names;
+pub(crate) use store_way::store_behind;
 pub(crate) use waiting::{ends, eventually};
 
 /// Monday, 8 o'clock in New York, the day after clocks went forward.

@@ -16,6 +16,11 @@ pub struct Timeouts {
     pub quick_answer: Duration,
     /// The time after which a failing endpoint counts as hanging. Its circuit opens at once.
     pub hanging_answer: Duration,
+    /// How long a message may miss its slots because no call may start, before it waits in the
+    /// queue.
+    ///
+    /// An attempt that begins must end before the function times out.
+    pub slot_search: Duration,
     /// The age up to which a subscription that was read is used for another delivery.
     pub subscription_read: Duration,
     /// How long the response to a change of a subscription waits.
@@ -47,6 +52,7 @@ impl Default for Timeouts {
         Self {
             quick_answer: Duration::from_secs(1),
             hanging_answer: Duration::from_secs(2),
+            slot_search: Duration::from_secs(20),
             subscription_read: Duration::from_millis(250),
             subscription_change: Duration::from_secs(1),
             call_records: Duration::from_secs(2),

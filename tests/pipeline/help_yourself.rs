@@ -342,3 +342,55 @@ async fn a_replay_is_queued_separately_from_current_events() {
     let key = Delivery::key_of_message(&message);
     assert_eq!(office.app.control.delivery(&key).await.unwrap().unwrap().replay.as_deref(), Some("p-1"));
 }
+
+#[tokio::test]
+async fn a_key_that_comes_again_after_its_day_names_the_same_replay_only_for_the_same_body() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    attempt(&office, &body, 1).await;
+    let days =
+        [("2026-03-09T00:00:00Z", "2026-03-10T00:00:00Z"), ("2026-03-09T01:00:00Z", "2026-03-10T00:00:00Z")];
+    let mut names = Vec::new();
+    for (time, (from, to)) in [
+        ("2026-03-09T12:00:00Z", days[0]),
+        ("2026-03-10T13:00:00Z", days[1]),
+        ("2026-03-11T14:00:00Z", days[0]),
+    ] {
+        office.set_time(time);
+        let authorization = format!("Bearer {}", office.token("all").await);
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("content-type", "application/json"),
+            ("idempotency-key", "replay-1"),
+        ];
+        let times = json!({ "from": from, "to": to }).to_string();
+        let reply = office.call("POST", REPLAY, &headers, Some(&times)).await;
+        names.push(reply.expect(201)["data"]["replay"].as_str().unwrap().to_owned());
+        deliver(&office).await;
+    }
+    assert!(names[0] != names[1] && names[0] == names[2], "{names:?}");
+    assert_eq!(receiver.received().len(), 3, "the event, and once for each of the two replays");
+    assert_eq!(office.post(REPLAY, &json!({ "from": days[0].0, "to": days[0].1 })).await.status, 201);
+    let without = office.post(REPLAY, &json!({ "from": days[0].0, "to": days[0].1 })).await;
+    assert!(!names.contains(&without.expect(201)["data"]["replay"].as_str().unwrap().to_owned()));
+}
+
+#[tokio::test]
+async fn two_replays_in_one_second_have_two_names() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    attempt(&office, &body, 1).await;
+    let times = json!({ "from": "2026-03-09T00:00:00Z", "to": "2026-03-10T00:00:00Z" });
+    let mut names = Vec::new();
+    for _ in 0..2 {
+        let reply = office.post(REPLAY, &times).await;
+        names.push(reply.expect(201)["data"]["replay"].clone());
+        deliver(&office).await;
+    }
+    assert_ne!(names[0], names[1]);
+    assert_eq!(receiver.received().len(), 3, "each sends the event");
+    let names: Vec<String> = (0..50).map(|_| officepro_local::operations::new_name().unwrap()).collect();
+    assert_eq!(names.iter().collect::<std::collections::HashSet<_>>().len(), 50, "an operator's, too");
+}

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use crate::{
     bridges,
     error::{PracticeError, in_time},
+    time_left,
 };
 
 /// The period, in minutes, in which each practice is checked once.
@@ -54,7 +55,7 @@ pub(crate) async fn ask(app: &App, practices: &HashSet<PracticePass>, deadline: 
         if app.clock.now() >= deadline {
             return None;
         }
-        let left = Duration::try_from(deadline.duration_since(app.clock.now())).unwrap_or_default();
+        let left = time_left(app, deadline);
         // A check that the end of the run interrupts is repeated in the practice's next minute.
         let answer = timeout(left.max(SHORTEST), answers(app, practice, deadline)).await.ok()?;
         Some((practice.clone(), answer.err()))

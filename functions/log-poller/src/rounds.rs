@@ -17,7 +17,7 @@ use shared::{
 };
 use tokio::{
     sync::Semaphore,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, error::Elapsed, sleep_until, timeout},
 };
 
 use crate::{
@@ -25,6 +25,7 @@ use crate::{
     error::PracticeError,
     leases::Leases,
     practice::{PollResult, poll},
+    time_left,
 };
 
 /// The number of practices polled concurrently.
@@ -42,7 +43,7 @@ const LIST_EVERY: Duration = Duration::from_secs(5);
 /// How long the list is read again after a change: the index can be behind the version.
 const SETTLES: Duration = Duration::from_secs(30);
 /// How long polls in progress at the deadline may take to end.
-pub(crate) const LAST_WAIT: Duration = Duration::from_secs(3);
+pub(crate) const LAST_WAIT: Duration = Duration::from_secs(2);
 
 /// The result of a run.
 pub(crate) struct Polled {
@@ -117,7 +118,7 @@ pub(crate) async fn run(
     let mut failed = None;
     loop {
         if Instant::now() >= list_again {
-            match list.read(app, schedule).await {
+            match timeout(time_left(app, deadline), list.read(app, schedule)).await.unwrap_or_else(late) {
                 Ok(None) => list_again = Instant::now() + LIST_EVERY,
                 Ok(Some(listed)) => {
                     practices = listed;
@@ -184,6 +185,11 @@ pub(crate) async fn run(
         Some(error) => Err(error),
         None => Ok(Polled { practices: practices.into_iter().collect(), failing: tally.failing() }),
     }
+}
+
+fn late<T>(_: Elapsed) -> control::Result<T> {
+    let reason = "the practices were not listed before the end of the run".to_owned();
+    Err(control::Error::Unavailable { service: "DynamoDB", reason })
 }
 
 async fn turn(

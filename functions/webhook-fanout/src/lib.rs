@@ -43,11 +43,6 @@ use tracing::{Instrument, Span};
 /// The longest that a process waits for a slot; messages with later slots wait in the queue.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// How long a message may miss its slots because no call may start, before it waits in the queue.
-///
-/// An attempt that begins must end before the function times out.
-const LONGEST_TRY: Duration = Duration::from_secs(20);
-
 /// Returns the context of all log lines about the message.
 fn context_of(lane: Lane, message: &EventMessage) -> Span {
     tracing::error_span!(
@@ -116,7 +111,7 @@ async fn deliver_one(
     loop {
         if let Some(slot) = slot {
             let wait = wait_of(app, &slot);
-            if wait > LONGEST_WAIT || started.elapsed() > LONGEST_TRY {
+            if wait > LONGEST_WAIT || started.elapsed() > app.config.timeouts.slot_search {
                 recipient.decided();
                 return wait_for_slot(app, message, slot).await;
             }

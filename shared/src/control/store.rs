@@ -20,7 +20,7 @@ pub type Item = HashMap<String, AttributeValue>;
 /// The tables, by purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
-    /// Long-lived state. Key `pk`, `sk`; indexes `gsi1`, `gsi2`.
+    /// Long-lived state. Key `pk`, `sk`; indexes `gsi1`, `gsi2`, `heldBack`.
     ///
     /// Partners, API keys, access requests, practices, subscriptions, dispatch states, runs of the
     /// log poller, data problems, id counters, the audit log.

@@ -128,7 +128,12 @@ impl Pace {
     }
 
     fn is_live(&self, now: i64) -> bool {
-        now < self.held_until.max(self.since).saturating_add(REMEMBERED_MS)
+        now < self.expires_at()
+    }
+
+    /// Returns when the pace expires, in Unix milliseconds.
+    pub fn expires_at(&self) -> i64 {
+        self.held_until.max(self.since).saturating_add(REMEMBERED_MS)
     }
 
     pub fn is_held(&self, now: Timestamp) -> bool {

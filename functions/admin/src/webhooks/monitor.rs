@@ -89,8 +89,7 @@ pub(crate) struct Monitor {
     disabled_subscriptions: Vec<DisabledSubscription>,
     /// At most 100 active subscriptions whose deliveries are held back, ordered by practice.
     ///
-    /// About 10,000 active subscriptions are examined. Deliveries resume automatically when the
-    /// endpoint recovers.
+    /// Deliveries resume automatically when the endpoint recovers.
     breakers: Vec<BreakerBody>,
     /// At most 100 EMR tables with rows that could not be read yesterday or today.
     ///
