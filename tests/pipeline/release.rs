@@ -51,8 +51,8 @@ async fn office_with_a_thousand() -> Office {
         ),
         format!(
             "insert into \"ControlTable::gsi::gsi1\" (gsi_pk, gsi_sk, table_pk, table_sk, item_json) \
-             {numbers} select gsi_pk, printf('S:Nowhere%03d#', n) || n, printf('S:PRACTICE#Nowhere%03d', n), table_sk, \
-             {item} from numbers, \"ControlTable::gsi::gsi1\" \
+             {numbers} select gsi_pk, printf('S:Nowhere%03d#', n) || n, \
+             printf('S:PRACTICE#Nowhere%03d', n), table_sk, {item} from numbers, \"ControlTable::gsi::gsi1\" \
              where table_pk = 'S:PRACTICE#Nowhere001' and table_sk = 'S:SUB#prt_1'"
         ),
     ] {
