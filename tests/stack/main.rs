@@ -1,6 +1,7 @@
 //! Tests of the whole system from outside: the real function binaries behind the local stack, over
 //! HTTP.
 
+mod attached;
 mod chaos;
 mod control;
 mod crashes;

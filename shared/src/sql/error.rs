@@ -145,12 +145,10 @@ enum Class {
 fn classify(code: &str, message: &str, constraint: Option<&str>) -> Class {
     let named = |name: &str| constraint == Some(name) || message.contains(name);
     match code {
-        // serialization_failure, deadlock_detected; SQLITE_BUSY and SQLITE_LOCKED and their
-        // variants
-        "40001" | "40P01" | "5" | "6" | "261" | "262" | "517" | "773" => Class::Contended,
-        // triggered_data_change_violation: the EMR's waiting change of the row was applied within
-        // the statement that changes it. A retry applies it first.
-        "27000" => Class::Contended,
+        // serialization_failure, deadlock_detected, triggered_data_change_violation (the EMR's
+        // waiting change of a row was applied within the statement that changes it); SQLITE_BUSY
+        // and SQLITE_LOCKED and their variants
+        "40001" | "40P01" | "27000" | "5" | "6" | "261" | "262" | "517" | "773" => Class::Contended,
         // unique_violation: another transaction chose the same id and committed first.
         "23505" if constraint.is_some_and(|it| OWN_IDS.contains(&it)) => Class::Contended,
         // admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections, query_canceled,
