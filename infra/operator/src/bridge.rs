@@ -56,13 +56,11 @@ impl Operator {
     /// # Errors
     /// If its database does not respond.
     pub(super) async fn bridge_of(&self, practice: &str) -> Result<Option<String>> {
-        let event = json!({ "bridge": { "practice": practice, "work": "name" } });
-        let outcome = outcome_of(&self.invoker.invoke(&event).await?, practice);
-        if outcome["status"] != "usable" {
-            let cause = outcome["error"].as_str().unwrap_or("no cause given");
-            return Err(Error::Refused(cause.to_owned()));
-        }
-        Ok(outcome["found"][0].as_str().map(str::to_owned))
+        let task = BridgeTask { practice: practice.to_owned(), work: Work::Name, bridge: None };
+        let task = Task { bridge: Some(task), ..Task::default() };
+        let outcome = outcome_of(self.invoker.invoke(&task).await?, practice);
+        let outcome = outcome.and_then(|it| require(it, &[Status::Usable])).map_err(Error::Refused)?;
+        Ok(outcome.found.into_iter().next())
     }
 
     /// Requests work on a bridge until it is finished, and prints the findings.

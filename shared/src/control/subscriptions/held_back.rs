@@ -69,7 +69,7 @@ impl Store {
         let mut found = if let Some(practicepass) = practicepass {
             self.subscriptions_of(practicepass).await?
         } else {
-            let since = Cursor::after(text(now));
+            let since = Cursor(text(now));
             let buckets: Vec<String> = (0..BUCKETS).map(partition).collect();
             let lists = buckets
                 .iter()
