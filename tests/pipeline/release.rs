@@ -20,7 +20,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
 use tokio::sync::Barrier;
 
 use super::subscribe;
-use crate::office::{Engine, Office, ends, external, store_behind, template};
+use crate::office::{Engine, Office, ends, eventually, external, store_behind, template};
 
 const RELEASE: &str = "REMOVE leaseUntil, leaseOwner";
 
@@ -168,6 +168,37 @@ async fn a_run_over_a_thousand_practices_with_a_slow_store_ends_before_its_funct
     tokio::time::timeout(function.timeout, Box::pin(running)).await.expect("an end in time").unwrap();
     let leased = leased.load(Ordering::Relaxed);
     assert!((1..1_000).contains(&leased), "{leased}: a slow store does not allow all practices in this time");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_list_of_subscriptions_is_read_again_only_when_it_has_changed() {
+    let office = office_with(1).await;
+    let (lists, versions) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counted = (lists.clone(), versions.clone());
+    let store = store_behind(&office, move |call| {
+        counted.0.fetch_add(usize::from(call.body.contains("ACTIVE_SUBSCRIPTIONS#")), Ordering::Relaxed);
+        counted.1.fetch_add(usize::from(call.body.contains("\"ACTIVE_SUBSCRIPTIONS\"")), Ordering::Relaxed);
+        async { true }
+    })
+    .await;
+    let app = office.another_app(|parts| parts.control = store);
+    let running = run(&app, Poll { once: false, ..ONCE }, Duration::from_mins(1));
+    let meanwhile = async {
+        let read = async |count| {
+            let versions = async || (versions.load(Ordering::Relaxed) >= count).then_some(());
+            eventually("the version", versions).await;
+        };
+        // The list is read before the next version.
+        read(2).await;
+        assert_eq!(lists.load(Ordering::Relaxed), 16, "once");
+        let practicepass = PracticePass::try_from("Another").unwrap();
+        subscribe(&office, &practicepass, 2, &[EventScope::Claims]).await;
+        read(4).await;
+        assert!(lists.load(Ordering::Relaxed) >= 32, "after a change, and while the index may be behind");
+        office.set_time("2026-03-09T12:01:00Z");
+    };
+    let both = Box::pin(async { tokio::join!(running, meanwhile) });
+    both.await.0.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
