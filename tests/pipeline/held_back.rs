@@ -129,16 +129,28 @@ async fn a_pace_that_has_expired_is_not_shown_and_hides_none_that_applies() {
             let shown = breakers(&office, practicepass).await;
             assert_eq!(shown.first().map(|(_, state)| state.as_str()), expected, "{time} {practicepass}");
         }
+        let found = office.app.control.held_back_subscriptions(None, 9, office.app.clock.now()).await;
+        assert_eq!(found.unwrap().len(), usize::from(expected.is_some()), "{time}");
         assert_eq!(breakers(&office, "OtherOffice").await, [], "{time}");
     }
-    // It remains in the record. Of the list, only one can be read at a time.
+    // Paces remain in the records of five, and nothing is read of them.
+    let demo = office.db.practicepass();
+    for number in 11..=14 {
+        subscribe(&office, demo, number, &[EventScope::Claims]).await;
+        let partner = PartnerId(format!("prt_{number}"));
+        let mut other = office.app.control.subscription(demo, &partner).await.unwrap().unwrap();
+        rejects(&office, &mut other).await;
+    }
+    office.set_time("2026-03-10T15:00:00Z");
     let practicepass = PracticePass::try_from("Zoo").unwrap();
     subscribe(&office, &practicepass, 7, &[EventScope::Claims]).await;
     let partner = PartnerId("prt_7".into());
     let mut other = office.app.control.subscription(&practicepass, &partner).await.unwrap().unwrap();
     fails(&office, &mut other).await;
+    office.store_calls.take();
     let first = office.app.control.held_back_subscriptions(None, 1, office.app.clock.now()).await.unwrap();
     assert_eq!(first.iter().map(|it| it.id.0).collect::<Vec<_>>(), [7]);
+    assert_eq!(office.store_calls.take().len(), usize::try_from(BUCKETS).unwrap());
 }
 
 /// Copies `DemoOffice`'s healthy subscription, writing directly to the file of the DynamoDB

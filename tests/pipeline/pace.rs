@@ -1,8 +1,13 @@
 //! Endpoints that answer 429: the pace limits calls, no event is lost, and waiting uses up no
 //! attempts.
 
+use std::time::Duration;
+
 use serde_json::json;
-use shared::domain::delivery::DeliveryStatus;
+use shared::{
+    control::subscriptions::{LastError, Slots},
+    domain::{delivery::DeliveryStatus, pace::Slot, webhook_event::EventMessage},
+};
 use webhook_fanout::Lane;
 
 use super::{
@@ -127,4 +132,61 @@ async fn an_event_that_only_gets_429_finally_fails() {
     let two = message(&office, 2).await;
     send(&office, Lane::Slow, &[&two]).await;
     assert!(!subscription(&office).await.is_active(), "five days of nothing but failures");
+}
+
+/// Rejects a call of the endpoint at `now` in this slot; it asks for these seconds.
+async fn reject(office: &Office, slot: Option<&Slot>, seconds: u64) {
+    let mut known = subscription(office).await;
+    let error = LastError { at: office.app.clock.now(), status_code: Some(429), message: None };
+    let asked = Some(Duration::from_secs(seconds));
+    office.app.control.note_rejection(&mut known, slot, asked, error).await.unwrap();
+}
+
+async fn take(office: &Office, count: usize) -> Vec<Slot> {
+    let (mut known, now) = (subscription(office).await, office.app.clock.now());
+    let taken = office.app.control.take_slots(&mut known, count, now).await.unwrap();
+    let Slots::Taken(slots) = taken else { panic!("{taken:?}") };
+    slots
+}
+
+fn in_slot(body: &str, slot: Slot) -> String {
+    let message: EventMessage = serde_json::from_str(body).unwrap();
+    serde_json::to_string(&message.in_slot(Some(slot))).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_is_void_while_the_endpoint_is_held_for_longer_than_was_known() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let one = message(&office, 1).await;
+    reject(&office, None, 1).await;
+    let slot = take(&office, 1).await[0];
+    // Another call of the same burst was rejected, and asked for a minute.
+    reject(&office, None, 60).await;
+    let pace = subscription(&office).await.breaker.pace(office.app.clock.now()).cloned().unwrap();
+    assert_eq!(pace.series, slot.series, "the rate was lowered for the first of them");
+    office.set_time("2026-03-09T12:00:01Z");
+    send(&office, Lane::Slow, &[&in_slot(&one, slot)]).await;
+    assert_eq!(receiver.received().len(), 0);
+    let next = delivery(&office, 1).await.next_attempt_at.unwrap();
+    assert!(next >= "2026-03-09T12:01:00Z".parse().unwrap(), "{next}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_is_void_after_a_rejection_that_began_another_series() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let one = message(&office, 1).await;
+    reject(&office, None, 1).await;
+    let slots = take(&office, 10).await;
+    office.set_time("2026-03-09T12:00:02Z");
+    reject(&office, Some(&slots[1]), 1).await;
+    office.set_time("2026-03-09T12:00:03.2Z");
+    let void = slots.into_iter().find(|it| it.instant() >= office.app.clock.now()).unwrap();
+    // Others are before it in the line of the new series.
+    take(&office, 60).await;
+    send(&office, Lane::Slow, &[&in_slot(&one, void)]).await;
+    assert_eq!(receiver.received().len(), 0);
+    let next = delivery(&office, 1).await.next_attempt_at.unwrap();
+    assert!(next > void.instant(), "it has a slot at the end of the line: {next}");
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures::future::{join_all, pending};
+use jiff::Timestamp;
 use log_poller::Poll;
 use shared::{
     app::{App, Clock},
@@ -19,7 +20,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
 use tokio::sync::Barrier;
 
 use super::subscribe;
-use crate::office::{Engine, Office, ends, external, store_behind, template};
+use crate::office::{Engine, Office, ends, eventually, external, store_behind, template};
 
 const RELEASE: &str = "REMOVE leaseUntil, leaseOwner";
 
@@ -89,12 +90,11 @@ async fn a_run_releases_its_leases_concurrently() {
     assert_eq!(released.load(Ordering::Relaxed), 96);
 }
 
-/// The app of a poller whose clock moves.
-fn poller(office: &Office, store: Store) -> App {
-    let (begin, began) = (office.app.clock.now(), Instant::now());
+/// The app of a poller with this store and clock.
+fn poller(office: &Office, store: Store, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> App {
     office.another_app(|parts| {
         parts.control = store;
-        parts.clock = Clock::from_fn(move || begin + began.elapsed());
+        parts.clock = Clock::from_fn(clock);
         parts.config.timeouts.released_leases = Duration::from_millis(300);
         parts.config.timeouts.run_record = Duration::from_millis(300);
     })
@@ -114,14 +114,13 @@ async fn a_run_over_a_thousand_practices_ends_although_the_store_does_not_answer
         ("leaseOwner = :owner", 100),
         ("DUE#", 0),
         ("\"PRACTICES\"", 0),
-        ("\"POLLERS\"", 1),
+        ("SET lastEnded", 0),
     ];
     join_all(runs.map(|(text, passing)| run_beside_hanging(&office, text, passing))).await;
-    // The others have given all practices back by now.
-    run_beside_hanging(&office, RELEASE, 0).await;
 }
 
-/// Runs a poller for whom the calls with this text hang, after some have passed.
+/// Runs a poller for whom the calls with this text hang, after some have passed. Its time is up
+/// when one hangs.
 async fn run_beside_hanging(office: &Office, text: &'static str, passing: usize) {
     let (hanging, passed) = (Arc::new(AtomicUsize::new(0)), AtomicUsize::new(0));
     let counted = hanging.clone();
@@ -131,9 +130,15 @@ async fn run_beside_hanging(office: &Office, text: &'static str, passing: usize)
         async move { if hangs { pending().await } else { true } }
     })
     .await;
-    let app = poller(office, store);
-    let poll = Poll { once: false, ..ONCE };
-    let ended = run(&app, poll, Duration::from_secs(2)).await;
+    let (begin, seen) = (office.app.clock.now(), hanging.clone());
+    let app = poller(office, store, move || {
+        let hangs = seen.load(Ordering::Relaxed) > 0;
+        begin + Duration::from_secs(if hangs { 60 } else { 0 })
+    });
+    // What a run does at its end hangs only then.
+    let once = text == "SET lastEnded";
+    let deadline = Duration::from_secs(if once { 60 } else { 2 });
+    let ended = run(&app, Poll { once, ..ONCE }, deadline).await;
     let unlisted = text.contains("ACTIVE_SUBSCRIPTIONS") && passing == 0;
     assert!(ended.is_err() || !unlisted, "{text}: a run that could not list the practices says so");
     assert!(hanging.load(Ordering::Relaxed) > 0, "{text} was never asked for");
@@ -155,13 +160,45 @@ async fn a_run_over_a_thousand_practices_with_a_slow_store_ends_before_its_funct
         }
     })
     .await;
-    let app = poller(&office, store);
+    let (begin, began) = (office.app.clock.now(), Instant::now());
+    let app = poller(&office, store, move || begin + began.elapsed());
     let function = template().functions.iter().find(|it| it.id == "LogPollerFunction").unwrap();
     let poll = Poll { once: false, ..ONCE };
     let running = run(&app, poll, Duration::from_secs(5));
     tokio::time::timeout(function.timeout, Box::pin(running)).await.expect("an end in time").unwrap();
     let leased = leased.load(Ordering::Relaxed);
     assert!((1..1_000).contains(&leased), "{leased}: a slow store does not allow all practices in this time");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_list_of_subscriptions_is_read_again_only_when_it_has_changed() {
+    let office = office_with(1).await;
+    let (lists, versions) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counted = (lists.clone(), versions.clone());
+    let store = store_behind(&office, move |call| {
+        counted.0.fetch_add(usize::from(call.body.contains("ACTIVE_SUBSCRIPTIONS#")), Ordering::Relaxed);
+        counted.1.fetch_add(usize::from(call.body.contains("\"ACTIVE_SUBSCRIPTIONS\"")), Ordering::Relaxed);
+        async { true }
+    })
+    .await;
+    let app = office.another_app(|parts| parts.control = store);
+    let running = run(&app, Poll { once: false, ..ONCE }, Duration::from_mins(1));
+    let meanwhile = async {
+        let read = async |count| {
+            let versions = async || (versions.load(Ordering::Relaxed) >= count).then_some(());
+            eventually("the version", versions).await;
+        };
+        // The list is read before the next version.
+        read(2).await;
+        assert_eq!(lists.load(Ordering::Relaxed), 16, "once");
+        let practicepass = PracticePass::try_from("Another").unwrap();
+        subscribe(&office, &practicepass, 2, &[EventScope::Claims]).await;
+        read(4).await;
+        assert!(lists.load(Ordering::Relaxed) >= 32, "after a change, and while the index may be behind");
+        office.set_time("2026-03-09T12:01:00Z");
+    };
+    let both = Box::pin(async { tokio::join!(running, meanwhile) });
+    both.await.0.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -220,3 +220,19 @@ impl Begun {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use shared::{config::Timeouts, egress};
+
+    use super::*;
+
+    #[test]
+    fn an_attempt_that_found_its_slot_late_ends_before_the_function_times_out() {
+        // The template's `Timeout`.
+        let function = Duration::from_mins(1);
+        let begins = Timeouts::default().slot_search + LONGEST_WAIT;
+        let ends = begins + egress::Timeouts::default().total;
+        assert!(ends + Duration::from_secs(10) <= function, "{ends:?}");
+    }
+}

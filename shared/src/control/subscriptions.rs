@@ -75,8 +75,8 @@ pub struct OldSecret {
 /// A subscription, in the table Control, `PRACTICE#<PPass>` / `SUB#<partnerId>`.
 ///
 /// Indexes: `gsi1`, by `ACTIVE_SUBSCRIPTIONS#<bucket of the practice>` or `DISABLED_SUBSCRIPTIONS`
-/// / `PPass`, id; `gsi2`, by `SUBSCRIPTIONS` / id; `heldBack`, only while the endpoint is held back,
-/// by `HELD_BACK#<bucket>` / until when, `PPass`, id.
+/// / `PPass`, id; `gsi2`, by `SUBSCRIPTIONS` / id; `heldBack`, while the endpoint is held back, by
+/// `HELD_BACK#<bucket>` / until when, `PPass`, id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Subscription {

@@ -49,7 +49,7 @@ impl Breaker {
 impl Subscription {
     /// Returns the keys of `heldBack`; `None` if the endpoint is not held back.
     pub(super) fn held_back_place(&self) -> Option<[(&'static str, String); 2]> {
-        let until = self.breaker.held_back_until().filter(|_| self.is_active())?;
+        let until = self.breaker.held_back_until()?;
         let place = format!("{until}#{}#{}", self.practicepass, self.id);
         Some([("heldBackPk", partition(bucket_of(&self.practicepass))), ("heldBackSk", place)])
     }
@@ -65,7 +65,7 @@ impl Store {
         limit: usize,
         now: Timestamp,
     ) -> Result<Vec<Subscription>> {
-        let held_back = |it: &Subscription| it.is_active() && it.breaker.state(now) != BreakerState::Closed;
+        let held_back = |it: &Subscription| it.breaker.state(now) != BreakerState::Closed;
         let mut found = if let Some(practicepass) = practicepass {
             self.subscriptions_of(practicepass).await?
         } else {
