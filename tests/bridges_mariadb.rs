@@ -1,10 +1,14 @@
 //! Practices whose EMR is on `MariaDB`. They need `tests/postgres tests/mariadb` and
 //! `TEST_ATTACHED=mariadb`.
 
+mod behind;
+mod changes;
+mod ids;
 mod line;
 mod orphans;
 mod outages;
 mod survival;
+mod waits;
 mod work;
 
 use serde_json::{Value, json};

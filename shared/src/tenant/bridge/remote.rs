@@ -1,6 +1,7 @@
 //! EMRs on their own servers, which `PostgreSQL` accesses through a foreign data wrapper.
 
 use crate::{
+    domain::ids::{PatientId, VisitId},
     sql::{Conn, EmrAddress, Error, Pool, Result, on},
     tenant::TenantDb,
 };
@@ -49,14 +50,21 @@ pub async fn pull(db: &TenantDb) -> Result<i64> {
     Ok(all)
 }
 
-/// Applies the newest changes of an EMR on a server of its own, before a change by the API.
+/// A row of the EMR's that the API is about to change.
+#[derive(Clone, Copy, Debug)]
+pub enum EmrRow {
+    Patient(PatientId),
+    Visit(VisitId),
+}
+
+/// Applies the current row of an EMR on a server of its own, before the API changes it.
 ///
 /// This is a statement of its own, because a trigger cannot change the row that its statement
 /// changes.
 ///
 /// # Errors
 /// As [`pull`].
-pub async fn follow(db: &TenantDb, conn: &mut Conn) -> Result<()> {
+pub async fn refresh(db: &TenantDb, conn: &mut Conn, row: EmrRow) -> Result<()> {
     if matches!(db.pool, Pool::Sqlite(_)) {
         return Ok(());
     }
@@ -68,7 +76,16 @@ pub async fn follow(db: &TenantDb, conn: &mut Conn) -> Result<()> {
         .await)?)
     });
     if *known.await? {
-        on!(conn, |c| sqlx::query("select bridge_follow()").execute(c).await.map(|_| ()))?;
+        let (function, id) = match row {
+            EmrRow::Patient(id) => ("bridge_apply_patient", id.0),
+            EmrRow::Visit(id) => ("bridge_apply_event", id.0),
+        };
+        on!(conn, |c| sqlx::query("select bridge_refresh($1, $2)")
+            .bind(function)
+            .bind(id)
+            .execute(c)
+            .await
+            .map(|_| ()))?;
     }
     Ok(())
 }
