@@ -10,7 +10,8 @@ use crate::office::{Office, mariadb};
 const EVENT: &str = "select concat_ws(' ', pc_aid, pc_eventDate, time_format(pc_startTime, '%H:%i'), \
     pc_duration, pc_apptstatus, pc_room) from openemr_postcalendar_events where pc_pid = '1001'";
 const PATIENT: &str = "select concat_ws('|', fname, mname, lname, sex, DOB, language, phone_home, \
-    phone_cell, email, street, city, state, postal_code, country_code, providerID) from patient_data where pid = 1001";
+    phone_cell, email, street, city, state, postal_code, country_code, providerID) from patient_data where \
+    pid = 1001";
 
 /// An office with a visit of patient 1001, and its id.
 async fn with_visit() -> (Office, String, i64) {

@@ -831,6 +831,7 @@ declare
     a visits;
     own bigint;
 begin
+    perform bridge_news(1);
     p.first_name := 'Trial'; p.last_name := 'of the partner API'; p.full_name := 'Trial of the partner API';
     a.visit_date := current_date + 3653; a.visit_time := '10:00'; a.visit_duration := 30; a.status := 'Scheduled';
     a.provider_id := (select min(provider_id) from providers where active);

@@ -1,14 +1,18 @@
 //! EMRs on their own servers, which `PostgreSQL` accesses through a foreign data wrapper.
 
+use std::time::{Duration, Instant};
+
 use crate::{
     domain::ids::{PatientId, VisitId},
     sql::{Conn, EmrAddress, Error, Pool, Result, on},
     tenant::TenantDb,
 };
 
-/// Changes per transaction of a [`pull`], and transactions per call.
+/// Changes per transaction of a [`pull`].
 const PULL: i64 = 200;
-const PULLS: usize = 5;
+/// The time after which a [`pull`] begins no other transaction. Each takes about two seconds at
+/// most.
+const LONGEST: Duration = Duration::from_millis(2_500);
 
 /// Connects the database to the EMR's server; returns what an administrator must do first.
 pub(super) async fn connect(conn: &mut Conn, emr: Option<&EmrAddress>) -> Result<Vec<String>> {
@@ -40,14 +44,14 @@ pub async fn pull(db: &TenantDb) -> Result<i64> {
     if !*db.has_outbox().get_or_try_init(|| has_outbox(db)).await? {
         return Ok(all);
     }
-    for _ in 0..PULLS {
+    let begun = Instant::now();
+    loop {
         let done = pull_once(db).await?;
         all += done;
-        if done < PULL {
-            break;
+        if done < PULL || begun.elapsed() > LONGEST {
+            return Ok(all);
         }
     }
-    Ok(all)
 }
 
 /// A row of the EMR's that the API is about to change.
