@@ -100,5 +100,9 @@ async fn an_open_transaction_of_the_emrs_waits_for_nobody_and_nobody_books_over_
         .await;
     client.run("commit;");
     assert_eq!(super::book(&office, 1002, "10:15").await.0, 409);
+    // On another day, it is in nobody's way.
+    client.run(&format!("begin; {}", event(5, "1", "1001", "2026-02-10", "10:00", 30)));
+    assert_eq!(super::book(&office, 1002, "14:00").await.0, 201);
+    client.run("commit;");
     clean(&office).await;
 }

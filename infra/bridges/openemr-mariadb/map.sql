@@ -22,7 +22,7 @@ begin
         ('partner_api_state', 'singleton integer, version integer, acknowledged text, settled text, visits_above bigint, patients_above bigint, triggers text,
             last_visit bigint, last_patient bigint'),
         ('partner_api_visits', 'token bigint, seq bigint, kind text, event_id bigint, category bigint, provider bigint, patient bigint, day date, start time,
-            minutes bigint, title text, complaint text, room text, changes text, must_be_free integer, applied bigint, applied_to bigint, is_undone integer,
+            minutes bigint, title text, complaint text, room text, changes text, must_be_free integer, applied_from bigint, applied_to bigint, unseen text, is_undone integer,
             result text, message text'),
         ('partner_api_patients', 'token bigint, seq bigint, kind text, patient_id bigint, changes text, fname text, mname text, lname text, sex text, dob date, language text,
             phone_home text, phone_cell text, email text, street text, city text, state text, postal_code text, country_code text, provider bigint,
@@ -337,15 +337,19 @@ begin
     for attempt in 1..3 loop
         sent.token := bridge_token();
         if is_checked then
-            perform bridge_overlap(after);
+            sent.applied_from := null;
+            sent.applied_to := null;
+            sent.unseen := null;
+            -- Before the checks, so that they see all that is applied by then.
             if is_current and attempt < 3 then
-                select count(*), coalesce(max(id), 0) into sent.applied, sent.applied_to from bridge_pulled;
-            else
-                -- The EMR changes faster than this transaction applies its changes: the EMR's own rows decide.
-                sent.applied := null;
-                if emr_has_time_off(after) then
-                    raise exclusion_violation using constraint = 'visits_provider_free', message = 'visits_provider_free';
-                end if;
+                select coalesce(min(id), 0), coalesce(max(id), 0) into sent.applied_from, sent.applied_to from bridge_pulled;
+                sent.unseen := (select jsonb_agg(i) from generate_series(sent.applied_from, least(sent.applied_to, sent.applied_from + 10000)) i
+                    where not exists (select 1 from bridge_pulled where id = i));
+            end if;
+            perform bridge_overlap(after);
+            -- The EMR changes faster than this transaction applies its changes: the EMR's own rows decide.
+            if sent.applied_to is null and emr_has_time_off(after) then
+                raise exclusion_violation using constraint = 'visits_provider_free', message = 'visits_provider_free';
             end if;
         end if;
         answer := emr_send_visit(sent);

@@ -43,9 +43,11 @@ begin
         -- What a change of an event changes: `provider`, `time`, `room`, `status`. The event keeps everything else.
         changes varchar(100) not null,
         must_be_free int not null default 0,
-        -- How many outbox rows the bridge has applied, and the highest of their ids. If there are others, nothing is written. Null: write anyway.
-        applied bigint,
+        -- The lowest and highest id of the outbox rows that the bridge has applied, and a JSON array of the ids between that it has not seen. If there are
+        -- other rows, nothing is written. Null: write anyway.
+        applied_from bigint,
         applied_to bigint,
+        unseen longtext,
         was longtext,
         is_undone int not null default 0,
         result varchar(20),
@@ -131,13 +133,12 @@ begin
         set new.acknowledged = null, new.settled = null;
     end';
 
-    -- A write to an event. The check reads committed rows, and then locks the days'' entries in the index of dates: if an open transaction of the EMR
-    -- adds an event to these days, that fails at once (the session''s `innodb_lock_wait_timeout` is 0), so the bridge never waits for the EMR and is
-    -- never part of a deadlock. It does not lock the events themselves: the EMR can change their times and statuses meanwhile. The locks end with
-    -- this statement. A change leaves what it does not change as the EMR has it now, and is checked with that.
+    -- A write to an event. The check reads and locks the committed rows of the day. If an open transaction of the EMR holds one, it fails at once (the
+    -- session''s `innodb_lock_wait_timeout` is 0), so the bridge never waits for the EMR and is never part of a deadlock. The locks end with this
+    -- statement. A change leaves what it does not change as the EMR has it now, and is checked with that.
     execute immediate 'create or replace trigger partner_api_visit_written before insert on partner_api_visits for each row
     begin
-        declare of_provider, of_room, of_patient, waiting int;
+        declare of_provider, of_room, of_patient int;
         declare provider, patient, at_room, was longtext;
         declare starts, ends datetime;
         declare exit handler for sqlexception begin
@@ -145,12 +146,12 @@ begin
             get diagnostics condition 1 why = message_text;
             set @partner_api_writes = null, new.result = ''refused'', new.message = why;
         end;
-        if new.applied is not null then
-            set waiting = new.applied + 1;
-            set waiting = (select count(*) from (select 1 from partner_api_outbox where id <= new.applied_to limit waiting) o);
-            if waiting > new.applied or exists (select 1 from partner_api_outbox where id > new.applied_to) then
-                set new.result = ''behind'';
-            end if;
+        -- Reads in a trigger lock. Rows of open transactions are skipped, and applied rows not touched, so that the bridge can delete them meanwhile.
+        if exists (select 1 from partner_api_outbox where id < new.applied_from or id > new.applied_to limit 1 lock in share mode skip locked)
+            or exists (select 1 from json_table(coalesce(new.unseen, ''[]''), ''$[*]'' columns (id bigint path ''$'')) u
+                straight_join partner_api_outbox o on o.id = u.id limit 1 lock in share mode skip locked)
+        then
+            set new.result = ''behind'';
         end if;
         set provider = cast(new.provider as char), patient = cast(new.patient as char), at_room = new.room,
             starts = timestamp(new.day, new.start), ends = starts + interval new.minutes minute;
@@ -173,9 +174,8 @@ begin
               and if(e.pc_alldayevent = 1 or e.pc_startTime is null or e.pc_duration >= 86400,
                 timestamp(e.pc_eventDate) < ends and timestamp(e.pc_eventDate) + interval greatest(e.pc_duration, 86400) second > starts,
                 timestamp(e.pc_eventDate, e.pc_startTime) < ends
-                    and timestamp(e.pc_eventDate, e.pc_startTime) + interval e.pc_duration second > starts);
-            select count(*) into waiting from openemr_postcalendar_events
-            where pc_eventDate between date(starts) - interval 1 day and date(ends) lock in share mode;
+                    and timestamp(e.pc_eventDate, e.pc_startTime) + interval e.pc_duration second > starts)
+            lock in share mode;
             set new.result = case when of_provider > 0 then ''provider'' when of_room > 0 and at_room <> '''' then ''room''
                 when of_patient > 0 then ''patient'' end;
         end if;
