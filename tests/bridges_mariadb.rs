@@ -1,10 +1,14 @@
 //! Practices whose EMR is on `MariaDB`. They need `tests/postgres tests/mariadb` and
 //! `TEST_ATTACHED=mariadb`.
 
+mod behind;
+mod changes;
+mod ids;
 mod line;
 mod orphans;
 mod outages;
 mod survival;
+mod waits;
 mod work;
 
 use serde_json::{Value, json};
@@ -19,13 +23,7 @@ const CHECK: &str = "/v1/DemoOffice/availability/providers/1/check?date=2026-03-
 /// An office whose `DemoOffice` is attached, and the name of its EMR's database.
 async fn attached() -> (Office, String) {
     let office = Office::open(Engine::Postgres).await;
-    let mut session = session(&office).await;
-    let emr = one(
-        &mut session,
-        "select substr(o, 8) from pg_foreign_table, unnest(ftoptions) o where ftrelid = \
-            'emr_outbox'::regclass and o like 'dbname=%'",
-    )
-    .await;
+    let emr = mariadb::database_of(&office.db).await.unwrap();
     (office, emr)
 }
 

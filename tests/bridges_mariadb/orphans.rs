@@ -100,5 +100,9 @@ async fn an_open_emr_transaction_is_not_blocked_or_double_booked() {
         .await;
     client.run("commit;");
     assert_eq!(super::book(&office, 1002, "10:15").await.0, 409);
+    // On another day, it is in nobody's way.
+    client.run(&format!("begin; {}", event(5, "1", "1001", "2026-02-10", "10:00", 30)));
+    assert_eq!(super::book(&office, 1002, "14:00").await.0, 201);
+    client.run("commit;");
     clean(&office).await;
 }

@@ -391,6 +391,6 @@ async fn two_replays_in_one_second_have_two_names() {
     }
     assert_ne!(names[0], names[1]);
     assert_eq!(receiver.received().len(), 3, "each sends the event");
-    let names: Vec<String> = (0..50).map(|_| officepro_local::operations::new_name().unwrap()).collect();
+    let names: Vec<String> = (0..50).map(|_| officepro_operator::new_name().unwrap()).collect();
     assert_eq!(names.iter().collect::<std::collections::HashSet<_>>().len(), 50, "an operator's, too");
 }
