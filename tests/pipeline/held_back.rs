@@ -64,6 +64,15 @@ async fn a_subscription_is_in_the_list_exactly_while_it_is_held_back() {
     assert_eq!(place(&office).await, None, "a first failure holds nothing back");
     control.note_slow(&mut known, now).await.unwrap();
     assert_eq!(place(&office).await, until_changed);
+    // Another slow answer restarts the count of quick ones.
+    for _ in 0..4 {
+        control.note_speed(&mut known, true, now).await.unwrap();
+    }
+    control.note_slow(&mut known, now).await.unwrap();
+    known = subscription(&office).await;
+    control.note_speed(&mut known, true, now).await.unwrap();
+    assert_eq!((place(&office).await, known.breaker.is_slow()), (until_changed.clone(), true));
+    control.note_slow(&mut known, now).await.unwrap();
     fails(&office, &mut known).await;
     control.note_success(&mut known, now).await.unwrap();
     assert_eq!(place(&office).await, until_changed, "its circuit is closed, but it is still slow");

@@ -39,6 +39,8 @@ async fn a_429_pauses_the_endpoint_and_uses_no_attempt() {
     let data = &shown.expect(200)["data"];
     assert_eq!((&data["lane"], &data["heldUntil"]), (&json!("slow"), &json!("2026-03-09T12:02:00Z")));
     assert_eq!(data["lastError"]["statusCode"], 429);
+    assert!(data["rate"].as_f64().unwrap() >= 2.0, "{data}");
+    assert_eq!(data["lastSuccessAt"], json!(null));
     let monitor = office.admin("GET", "/v1/admin/webhooks/monitor", None).await;
     assert_eq!(monitor.expect(200)["breakers"][0]["state"], "held");
 
@@ -74,6 +76,8 @@ async fn a_429_pauses_the_endpoint_and_uses_no_attempt() {
     let breaker = &monitor.expect(200)["breakers"][0];
     assert_eq!((&breaker["state"], &breaker["failingSince"]), (&json!("paced"), &json!(null)));
     assert!(breaker["rate"].as_f64().unwrap() >= 2.0);
+    let shown = office.get("/v1/webhooks").await;
+    assert_eq!(shown.expect(200)["data"]["lastSuccessAt"], "2026-03-09T12:02:00Z");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -189,4 +193,24 @@ async fn a_slot_is_void_after_a_rejection_that_began_another_series() {
     assert_eq!(receiver.received().len(), 0);
     let next = delivery(&office, 1).await.next_attempt_at.unwrap();
     assert!(next > void.instant(), "it has a slot at the end of the line: {next}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_that_accepts_the_highest_rate_is_no_longer_limited() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let (one, two) = (message(&office, 1).await, message(&office, 2).await);
+    reject(&office, None, 1).await;
+    let slots = take(&office, 400).await;
+    let fastest = *slots.iter().find(|it| it.is_fastest()).unwrap();
+    office.set_time(&slots[0].instant().to_string());
+    send(&office, Lane::Slow, &[&in_slot(&one, slots[0])]).await;
+    let paced = subscription(&office).await.breaker.pace(office.app.clock.now()).is_some();
+    assert!(paced, "a call at a low rate lifts nothing");
+    office.set_time(&fastest.instant().to_string());
+    send(&office, Lane::Slow, &[&in_slot(&two, fastest)]).await;
+    assert_eq!(receiver.received().len(), 2);
+    assert_eq!(subscription(&office).await.breaker.pace(office.app.clock.now()), None);
+    let monitor = office.admin("GET", "/v1/admin/webhooks/monitor", None).await;
+    assert_eq!(monitor.expect(200)["breakers"], json!([]));
 }
