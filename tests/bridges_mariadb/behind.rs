@@ -116,15 +116,15 @@ async fn the_poller_applies_changes_of_a_practice_that_nobody_subscribes_to() {
     let minute = minute.unwrap();
     office.set_time(&format!("2026-03-09T12:{minute:02}:00Z"));
     let deadline = office.app.clock.now() + std::time::Duration::from_secs(50);
-    let run = async {
+    let run = Box::pin(async {
         let poll = log_poller::Poll { shard: 0, of: 1, once: false };
         log_poller::run(&office.app, poll, deadline, None).await.unwrap();
-    };
+    });
     let ending = async {
         eventually("the visit", async || (known(&office).await == 1).then_some(())).await;
         office.set_time("2026-03-09T13:00:00Z");
     };
-    ends("the run", async { tokio::join!(Box::pin(run), ending) }).await;
+    ends("the run", async { tokio::join!(run, ending) }).await;
     clean(&office).await;
 }
 
