@@ -72,19 +72,25 @@ async fn a_few_changes_are_applied_before_a_booking() {
     clean(&office).await;
 }
 
-/// Its outbox row has a lower number than rows that are applied already.
+/// Its outbox row has a lower number than rows that are applied already, or one between theirs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
 async fn a_change_that_is_committed_late_is_not_overlooked() {
     let (office, emr) = attached().await;
     let mut late = mariadb::Session::open(&emr);
-    late.run(&format!("begin; {}", series("16:00")));
-    mariadb::run(&emr, &event(5, "2", "1003", "2026-03-10", "10:00", 30));
-    assert_eq!(bridge::pull(&office.db).await.unwrap(), 1);
-    late.run("commit;");
-    assert_eq!(book(&office, 1002, "16:30").await, (409, "PROVIDER_CONFLICT".to_owned()));
-    assert_eq!(bridge::pull(&office.db).await.unwrap(), 1);
-    clean(&office).await;
+    for (earlier, time) in [(false, "16"), (true, "14")] {
+        if earlier {
+            mariadb::run(&emr, &event(5, "2", "1002", "2026-03-10", "09:00", 30));
+        }
+        late.run(&format!("begin; {}", series(&format!("{time}:00")).replace('\n', " ")));
+        mariadb::run(&emr, &event(5, "2", "1003", "2026-03-10", &format!("{time}:30"), 30));
+        assert_eq!(bridge::pull(&office.db).await.unwrap(), 1 + i64::from(earlier));
+        late.run("commit;");
+        let booked = book(&office, 1002, &format!("{time}:30")).await;
+        assert_eq!(booked, (409, "PROVIDER_CONFLICT".to_owned()), "{earlier}");
+        assert_eq!(bridge::pull(&office.db).await.unwrap(), 1);
+        clean(&office).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
