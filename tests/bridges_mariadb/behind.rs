@@ -72,19 +72,25 @@ async fn a_few_changes_are_applied_before_a_booking() {
     clean(&office).await;
 }
 
-/// Its outbox row has a lower number than rows that are applied already.
+/// Its outbox row has a lower number than rows that are applied already, or one between theirs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
 async fn a_change_that_is_committed_late_is_not_overlooked() {
     let (office, emr) = attached().await;
     let mut late = mariadb::Session::open(&emr);
-    late.run(&format!("begin; {}", series("16:00")));
-    mariadb::run(&emr, &event(5, "2", "1003", "2026-03-10", "10:00", 30));
-    assert_eq!(bridge::pull(&office.db).await.unwrap(), 1);
-    late.run("commit;");
-    assert_eq!(book(&office, 1002, "16:30").await, (409, "PROVIDER_CONFLICT".to_owned()));
-    assert_eq!(bridge::pull(&office.db).await.unwrap(), 1);
-    clean(&office).await;
+    for (earlier, time) in [(false, "16"), (true, "14")] {
+        if earlier {
+            mariadb::run(&emr, &event(5, "2", "1002", "2026-03-10", "09:00", 30));
+        }
+        late.run(&format!("begin; {}", series(&format!("{time}:00")).replace('\n', " ")));
+        mariadb::run(&emr, &event(5, "2", "1003", "2026-03-10", &format!("{time}:30"), 30));
+        assert_eq!(bridge::pull(&office.db).await.unwrap(), 1 + i64::from(earlier));
+        late.run("commit;");
+        let booked = book(&office, 1002, &format!("{time}:30")).await;
+        assert_eq!(booked, (409, "PROVIDER_CONFLICT".to_owned()), "{earlier}");
+        assert_eq!(bridge::pull(&office.db).await.unwrap(), 1);
+        clean(&office).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -116,15 +122,15 @@ async fn the_poller_applies_changes_of_a_practice_that_nobody_subscribes_to() {
     let minute = minute.unwrap();
     office.set_time(&format!("2026-03-09T12:{minute:02}:00Z"));
     let deadline = office.app.clock.now() + std::time::Duration::from_secs(50);
-    let run = async {
+    let run = Box::pin(async {
         let poll = log_poller::Poll { shard: 0, of: 1, once: false };
         log_poller::run(&office.app, poll, deadline, None).await.unwrap();
-    };
+    });
     let ending = async {
         eventually("the visit", async || (known(&office).await == 1).then_some(())).await;
         office.set_time("2026-03-09T13:00:00Z");
     };
-    ends("the run", async { tokio::join!(Box::pin(run), ending) }).await;
+    ends("the run", async { tokio::join!(run, ending) }).await;
     clean(&office).await;
 }
 

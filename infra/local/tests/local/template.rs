@@ -45,8 +45,8 @@ fn each_lane_of_the_fan_out_reads_its_own_queue_with_one_program() {
         })
         .collect();
     let expected = [
-        ("webhook-fanout".to_owned(), "EventsQueue", None),
         ("slow-fanout".to_owned(), "SlowEventsQueue", Some("slow")),
+        ("webhook-fanout".to_owned(), "EventsQueue", None),
     ];
     assert_eq!(lanes, expected);
 }
