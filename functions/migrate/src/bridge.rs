@@ -38,8 +38,7 @@ pub(crate) async fn run(app: &App, task: &BridgeTask, deadline: Timestamp) -> Re
         db.close().await;
         done
     };
-    let done = done.await.map_err(|error: sql::Error| in_words(&error, &dsn))?;
-    done
+    done.await.map_err(|error: sql::Error| in_words(&error, &dsn))?
 }
 
 /// Performs the task on the open database; the inner error says why it was not done.
