@@ -1,16 +1,16 @@
-//! Who may call what: every route of the description, with every kind of wrong credential and
-//! hostile path.
+//! Access control: every route of the description with every kind of wrong credential and hostile
+//! path.
 
 use serde_json::{Value, json};
 use shared::domain::Scope;
 
-use crate::office::{ADMIN_SECRET, Engine, Office, Reply, all_routes};
+use crate::office::{ADMIN_SECRET, Engine, Office, Reply};
 
 struct Route {
     method: String,
     path: String,
     open: bool,
-    /// Only administrators may call it.
+    /// Whether only administrators may call it.
     admin: bool,
 }
 
@@ -31,8 +31,7 @@ impl Route {
 }
 
 fn routes() -> Vec<Route> {
-    let (_, openapi) = all_routes().split_for_parts();
-    let description = serde_json::to_value(shared::api::describe(openapi)).unwrap();
+    let description = crate::described::described();
     let mut routes = Vec::new();
     for (path, item) in description["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
@@ -45,7 +44,7 @@ fn routes() -> Vec<Route> {
     routes
 }
 
-/// What must be equal in two answers that may not be told apart.
+/// Removes what may differ between two responses that must look the same.
 fn without_ids(reply: &Reply) -> Value {
     let mut body = reply.body.clone();
     for member in ["requestId", "instance"] {
@@ -55,7 +54,7 @@ fn without_ids(reply: &Reply) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_route_but_the_open_ones_needs_a_token_of_ours() {
+async fn every_route_except_the_public_ones_needs_a_valid_token() {
     let office = Office::open(Engine::Sqlite).await;
     let forged = office.token("all").await.replace('.', "x.");
     for route in routes().iter().filter(|it| !it.open && !it.admin) {
@@ -82,14 +81,14 @@ async fn every_route_but_the_open_ones_needs_a_token_of_ours() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_administrators_route_needs_the_admin_secret_and_nothing_else_opens_it() {
+async fn every_admin_route_accepts_only_the_admin_secret() {
     let office = Office::open(Engine::Sqlite).await;
     let bearer = format!("Bearer {}", office.token("all").await);
     let admin_routes: Vec<Route> =
         routes().into_iter().filter(|it| it.path.starts_with("/v1/admin/")).collect();
     assert!(!admin_routes.is_empty());
     for (minute, route) in admin_routes.iter().enumerate() {
-        // Guesses are limited by the minute.
+        // Attempts are limited per minute.
         office.set_time(&format!("2026-03-09T12:{minute:02}:00Z"));
         let path = route.filled("DemoOffice", "1");
         let as_bearer = format!("Bearer {ADMIN_SECRET}");
@@ -110,7 +109,7 @@ async fn every_administrators_route_needs_the_admin_secret_and_nothing_else_open
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_practice_looks_exactly_like_one_that_does_not_exist() {
+async fn another_practice_looks_like_a_nonexistent_one() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
     for route in routes().iter().filter(|it| !it.open && it.of_practice()) {
@@ -143,7 +142,7 @@ async fn every_route_of_a_practice_needs_its_scope() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hostile_path_values_are_400_or_404_and_nothing_else() {
+async fn hostile_path_values_return_400_or_404() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
     let hostile = [
@@ -190,7 +189,7 @@ async fn hostile_path_values_are_400_or_404_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_practices_id_and_an_absent_id_get_the_same_answer() {
+async fn an_id_of_another_practice_looks_like_a_nonexistent_id() {
     let office = Office::open(Engine::Sqlite).await;
     crate::office::run_sql(
         &office.other_db,
@@ -232,7 +231,7 @@ async fn another_practices_id_and_an_absent_id_get_the_same_answer() {
             office.send(&token, &route.method, &path, Some(&body)).await
         };
         let (elsewhere, absent) = (send("7777").await, send("8888").await);
-        // It is there, for whose it is: otherwise two absent ids were compared.
+        // The record exists for its owner; otherwise two nonexistent ids would be compared.
         let path = format!("{}{query}", route.filled("OtherOffice", "7777"));
         let own = office.send(&others, &route.method, &path, Some(&body)).await;
         assert_ne!(own.status.as_u16(), 404, "{} {}: {}", route.method, route.path, own.body);

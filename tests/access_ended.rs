@@ -1,8 +1,8 @@
-//! Access that ends: every way to reach a partner's data or endpoint is silent within 60 seconds,
-//! whatever ended it.
+//! Ended access: every way to a partner's data or endpoint is closed within 60 seconds, however
+//! access ended.
 
 use jiff::{SignedDuration, Timestamp};
-use officepro_local::operations::{access, replayable};
+use officepro_operator::{access, replayable};
 use serde_json::{Value, json};
 use shared::{
     auth::{KeyRecord, api_key::ApiKey},
@@ -24,8 +24,8 @@ use crate::{
 
 const PARTNER: &str = "prt_acme";
 
-/// An enumeration whose every variant is walked: a new one does not compile until each `match`
-/// decides about it.
+/// An enumeration whose variants are all tested: a new one does not compile until each `match`
+/// handles it.
 macro_rules! every {
     ($name:ident: $($variant:ident)+) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ every! { End: Revoked Rotated RotatedWithOverlap Expired Suspended ScopeRemoved 
 #[expect(clippy::match_same_arms, reason = "a table by reason")]
 fn works(channel: Channel, end: End) -> (bool, bool) {
     match (channel, end) {
-        // What belongs to the secret ends with it; an overlap lets it live on for an hour.
+        // What depends on the secret ends with it; an overlap extends it by an hour.
         (
             Channel::ApiKey
             | Channel::Token
@@ -135,7 +135,7 @@ impl Scene {
         self.office.app.control.api_key(&id).await.unwrap().unwrap()
     }
 
-    /// Ends access in the stores, as another process does: this one's caches know nothing of it.
+    /// Ends access in the stores, as another process does: the caches of this process are stale.
     async fn end(&self, end: End) {
         let control = &self.office.app.control;
         let now = self.now();
@@ -158,7 +158,7 @@ impl Scene {
             End::ScopeRemoved => key.scopes = vec![Scope::Kb],
         }
         key.revision += 1;
-        control.transact(vec![control.change_api_key(&key).unwrap()]).await.unwrap();
+        control.transact(vec![control.change_api_key_write(&key).unwrap()]).await.unwrap();
     }
 
     /// Whether the channel works now.
@@ -225,7 +225,7 @@ impl Scene {
     }
 }
 
-/// The token of an open claim link of the partner.
+/// Returns the token of an open claim link of the partner.
 async fn claim_token(office: &Office) -> String {
     let request_body = json!({
         "company": "Acme Health", "practice": "DemoOffice", "contact": "Kim Lee", "email": "kim@acme.example",
@@ -258,7 +258,7 @@ async fn shown_status(office: &Office) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_ends_access_every_channel_is_silent_a_minute_later() {
+async fn every_channel_is_closed_a_minute_after_access_ends() {
     let mut wrong = Vec::new();
     for channel in Channel::ALL {
         for end in End::ALL {
@@ -267,8 +267,8 @@ async fn whatever_ends_access_every_channel_is_silent_a_minute_later() {
             scene.end(*end).await;
             scene.advance(60);
             let after_a_minute = scene.works(*channel).await;
-            // A portal session is idle for too long by then, which would hide whether the rotation
-            // ended it.
+            // By then a portal session has expired from inactivity, which would hide whether the
+            // rotation ended it.
             let is_idle = *channel == Channel::PortalSession;
             let found = if is_idle {
                 (after_a_minute, works(*channel, *end).1)
@@ -276,7 +276,7 @@ async fn whatever_ends_access_every_channel_is_silent_a_minute_later() {
                 scene.advance(90 * 60);
                 (after_a_minute, scene.works(*channel).await)
             };
-            // The only due retry has been delivered, or is not due at that moment.
+            // The only due retry has been delivered, or is not due yet.
             let expected = match (channel, works(*channel, *end)) {
                 (Channel::DueRetry, (works, _)) => (works, found.1),
                 (_, expected) => expected,
@@ -290,7 +290,7 @@ async fn whatever_ends_access_every_channel_is_silent_a_minute_later() {
 }
 
 #[tokio::test]
-async fn a_delivery_without_access_is_cancelled_with_its_reason_and_goes_on_when_access_returns() {
+async fn a_delivery_without_access_is_withheld_and_resumes_with_access() {
     for (end, reason) in [
         (End::Revoked, WithheldReason::NoLiveKey),
         (End::Expired, WithheldReason::NoLiveKey),
@@ -345,7 +345,7 @@ async fn a_delivery_without_access_is_cancelled_with_its_reason_and_goes_on_when
 }
 
 #[tokio::test]
-async fn a_delivery_whose_access_does_not_return_is_checked_until_its_schedule_is_over() {
+async fn a_withheld_delivery_is_checked_until_its_schedule_ends() {
     let mut scene = Scene::open().await;
     scene.end(End::Suspended).await;
     scene.advance(60);
@@ -366,7 +366,7 @@ async fn a_delivery_whose_access_does_not_return_is_checked_until_its_schedule_i
 }
 
 #[tokio::test]
-async fn a_withheld_delivery_of_a_deleted_subscription_is_not_looked_at_any_more() {
+async fn a_withheld_delivery_ends_with_its_deleted_subscription() {
     let mut scene = Scene::open().await;
     scene.end(End::Suspended).await;
     scene.advance(60);
@@ -383,7 +383,7 @@ async fn a_withheld_delivery_of_a_deleted_subscription_is_not_looked_at_any_more
 }
 
 #[tokio::test]
-async fn another_live_key_of_the_partner_keeps_its_webhooks_going_and_another_partners_does_not() {
+async fn only_another_live_key_of_the_same_partner_keeps_webhooks_active() {
     let mut scene = Scene::open().await;
     scene.office.token_with(&[Scope::Claims]).await;
     scene.end(End::Revoked).await;
@@ -392,7 +392,7 @@ async fn another_live_key_of_the_partner_keeps_its_webhooks_going_and_another_pa
 
     let mut scene = Scene::open().await;
     scene.end(End::Revoked).await;
-    // All scopes, but of another partner and practice.
+    // A key with all scopes, but of another partner and practice.
     let other = ApiKey::parse(scene.office.api_key("other")).unwrap();
     assert!(scene.office.app.control.api_key(&other.id).await.unwrap().is_some());
     scene.advance(60);
@@ -400,9 +400,10 @@ async fn another_live_key_of_the_partner_keeps_its_webhooks_going_and_another_pa
 }
 
 #[tokio::test]
-async fn what_is_sent_by_hand_without_access_is_refused_with_a_code_and_sends_nothing() {
+async fn a_manual_send_without_access_is_rejected_with_a_code() {
     let mut scene = Scene::open().await;
-    // A live key with another event's scope: its holder may ask, and the event's own scope is gone.
+    // A live key with another event's scope: its holder may call, but the event's own scope is
+    // missing.
     let token = scene.office.token_with(&[Scope::Payments]).await;
     scene.end(End::ScopeRemoved).await;
     scene.advance(60);
@@ -423,17 +424,17 @@ async fn what_is_sent_by_hand_without_access_is_refused_with_a_code_and_sends_no
     assert_eq!(error, "SUBSCRIPTION_SUSPENDED, SCOPE_NOT_GRANTED");
     assert_eq!(scene.receiver.received().len(), before);
 
-    // Another process gives the scope back: whoever asks by hand need not wait.
+    // Another process restores the scope: a manual retry need not wait.
     let mut key = scene.key().await;
     key.scopes = Scope::ALL.to_vec();
     key.revision += 1;
     let control = &scene.office.app.control;
-    control.transact(vec![control.change_api_key(&key).unwrap()]).await.unwrap();
+    control.transact(vec![control.change_api_key_write(&key).unwrap()]).await.unwrap();
     scene.office.admin("POST", &by_admin, None).await.expect(200);
     scene.end(End::ScopeRemoved).await;
     scene.advance(60);
 
-    // An administrator gives it back: the same process sends at once.
+    // An administrator restores it: the same process sends at once.
     let path = format!("/v1/admin/keys/{}", scene.key().await.id);
     scene.office.admin("PATCH", &path, Some(&json!({ "scopes": ["Claims"] }))).await.expect(200);
     scene.office.admin("POST", &by_admin, None).await.expect(200);
@@ -441,7 +442,7 @@ async fn what_is_sent_by_hand_without_access_is_refused_with_a_code_and_sends_no
 }
 
 #[tokio::test]
-async fn the_process_that_ends_access_is_silent_at_once() {
+async fn the_process_that_ends_access_stops_at_once() {
     for path_and_body in [
         ("PATCH", "/v1/admin/partners/prt_acme".to_owned(), Some(json!({ "status": "suspended" }))),
         ("POST", "revoke".to_owned(), None),
@@ -460,7 +461,7 @@ async fn the_process_that_ends_access_is_silent_at_once() {
 }
 
 #[tokio::test]
-async fn a_suspension_ends_sessions_and_claim_links_for_good_and_nothing_else() {
+async fn a_suspension_permanently_ends_only_sessions_and_claim_links() {
     let mut scene = Scene::open().await;
     scene.advance(1);
     scene.end(End::Suspended).await;
@@ -482,7 +483,7 @@ async fn a_suspension_ends_sessions_and_claim_links_for_good_and_nothing_else() 
 }
 
 #[tokio::test]
-async fn what_an_operator_ends_is_audited_as_the_operators_and_repeating_it_changes_nothing() {
+async fn an_operators_revocation_is_audited_and_idempotent() {
     let scene = Scene::open().await;
     let control = &scene.office.app.control;
     for _ in 0..2 {
@@ -511,7 +512,7 @@ async fn what_an_operator_ends_is_audited_as_the_operators_and_repeating_it_chan
 }
 
 #[tokio::test]
-async fn a_warm_process_checks_access_without_a_read_of_the_store() {
+async fn a_warm_process_checks_access_without_reading_the_store() {
     let mut scene = Scene::open().await;
     for _ in 0..2 {
         let body = fanout::message(&scene.office, scene.next_log_id).await;
@@ -526,7 +527,7 @@ async fn a_warm_process_checks_access_without_a_read_of_the_store() {
 }
 
 #[tokio::test]
-async fn administrators_list_pause_resume_and_delete_subscriptions() {
+async fn administrators_can_list_pause_resume_and_delete_subscriptions() {
     let mut scene = Scene::open().await;
     let id = subscription(&scene.office).await.id;
     let path = |rest: &str| format!("/v1/admin/webhooks/{id}{rest}");
@@ -549,7 +550,7 @@ async fn administrators_list_pause_resume_and_delete_subscriptions() {
     let retry = format!("/v1/admin/webhooks/retry/{}", scene.source);
     scene.office.admin("POST", &retry, None).await.expect_problem(409, "SUBSCRIPTION_PAUSED");
     scene.office.post("/v1/webhooks/test", &json!({})).await.expect_problem(409, "SUBSCRIPTION_PAUSED");
-    // Neither signing up again nor deleting before it undoes what an administrator did.
+    // Neither a new sign-up nor a deletion before it reverses an administrator's action.
     let token = scene.office.token("all").await;
     let deleted = scene.office.send(&token, "DELETE", "/v1/webhooks", None).await;
     deleted.expect_problem(409, "SUBSCRIPTION_PAUSED");
@@ -568,7 +569,7 @@ async fn administrators_list_pause_resume_and_delete_subscriptions() {
         .map(|it| it.header("x-officepro-event-id").to_owned())
         .collect();
     for event in ["DemoOffice-3", "DemoOffice-4"] {
-        assert!(sent.contains(&event.to_owned()), "what the pause withheld goes on: {sent:?}");
+        assert!(sent.contains(&event.to_owned()), "deliveries withheld by the pause resume: {sent:?}");
     }
 
     scene.office.admin("DELETE", &path(""), None).await.expect(200);
@@ -589,7 +590,7 @@ async fn administrators_list_pause_resume_and_delete_subscriptions() {
 }
 
 #[tokio::test]
-async fn the_list_of_subscriptions_is_paged_by_cursor_and_reads_no_more_than_a_page() {
+async fn the_subscription_list_reads_one_page_per_cursor() {
     let office = Office::open(Engine::Sqlite).await;
     for number in 1..=7 {
         let scopes = [shared::domain::EventScope::Claims];

@@ -1,5 +1,5 @@
-//! Every operation of the description with every kind of credential: exactly those that it
-//! documents are let in.
+//! Tests every operation of the description with every kind of credential: exactly the documented
+//! ones are accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,19 +11,19 @@ use shared::{
 };
 
 use crate::{
-    office::{ADMIN_SECRET, Engine, OLD_ADMIN_SECRET, Office, Reply, all_routes},
+    office::{ADMIN_SECRET, Engine, OLD_ADMIN_SECRET, Office, Reply},
     reference::{Stage, examples, session},
 };
 
-/// Who an operation's `security` lets in.
+/// The callers that an operation's `security` accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     Open,
     /// A partner whose key has all scopes of one of these sets.
     Partner(Vec<BTreeSet<String>>),
-    /// An administrator: by the admin secret or a session.
+    /// An administrator, with the admin secret or a session.
     Admin,
-    /// A person with a session of the portal.
+    /// A person with a portal session.
     Session,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Operation {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) access: Access,
-    /// Whether it takes a JSON body.
+    /// Whether it accepts a JSON body.
     pub(crate) body: bool,
 }
 
@@ -40,7 +40,7 @@ impl Operation {
         self.path.contains("{PPass}")
     }
 
-    /// The path with a practice and with ids that nothing has.
+    /// Returns the path with a practice and with nonexistent ids.
     pub(crate) fn filled(&self) -> String {
         let segments = self.path.split('/').map(|segment| match segment {
             "{PPass}" => "DemoOffice",
@@ -72,8 +72,7 @@ fn access(security: &Value) -> Access {
 }
 
 pub(crate) fn operations() -> Vec<Operation> {
-    let (_, openapi) = all_routes().split_for_parts();
-    let description = serde_json::to_value(shared::api::describe(openapi)).unwrap();
+    let description = crate::described::described();
     let mut operations = Vec::new();
     for (path, item) in description["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
@@ -86,7 +85,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     operations
 }
 
-/// A credential and what it is worth.
+/// A credential and what it permits.
 struct Credential {
     name: String,
     headers: Vec<(&'static str, String)>,
@@ -94,11 +93,11 @@ struct Credential {
 }
 
 enum Worth {
-    /// No operation that wants one takes it.
+    /// A credential that no operation accepts.
     Nothing,
     /// A live token of `DemoOffice` with these scopes.
     Scopes(BTreeSet<&'static str>),
-    /// A live token of all scopes, of another partner and practice.
+    /// A live token with all scopes, of another partner and practice.
     OtherPractice,
 }
 
@@ -153,7 +152,7 @@ async fn credentials(office: &Office) -> Vec<Credential> {
     credentials
 }
 
-/// What the answer must be, if it is decided by who asks.
+/// The expected response, if the credential decides it.
 fn expected(operation: &Operation, worth: &Worth) -> Option<(u16, &'static str)> {
     match (&operation.access, worth) {
         (Access::Admin, _) => Some((401, "INVALID_ADMIN_SECRET")),
@@ -175,13 +174,13 @@ async fn call(office: &Office, operation: &Operation, credential: &Credential) -
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn exactly_the_documented_credentials_open_each_operation() {
+async fn each_operation_accepts_exactly_its_documented_credentials() {
     let office = Office::open(Engine::Sqlite).await;
     let credentials = credentials(&office).await;
     let mut wrong = Vec::new();
     let mut cells = 0;
     for (minute, operation) in operations().iter().enumerate() {
-        // Guessing is limited by the minute; the tokens live for a day.
+        // Attempts are limited per minute; the tokens are valid for a day.
         let start = crate::office::NOW.parse::<jiff::Timestamp>().unwrap();
         let now = start + SignedDuration::from_mins(i64::try_from(minute).unwrap());
         office.set_time(&now.to_string());
@@ -191,8 +190,8 @@ async fn exactly_the_documented_credentials_open_each_operation() {
             let right = if let Some((expected, code)) = expected(operation, &credential.worth) {
                 status == expected && reply.body["code"] == code
             } else {
-                // Admitted: the body is empty and the ids are nobody's, which other statuses
-                // report. Only an id may be unknown.
+                // Admitted: the body is empty and the ids do not exist, which causes other
+                // statuses. Only an id may be unknown.
                 let unknown = status == 404 && operation.of_practice() && !operation.path.contains("d}");
                 !(status == 403 || unknown || status >= 500)
                     && (status != 401 || operation.access == Access::Open && operation.body)
@@ -208,7 +207,7 @@ async fn exactly_the_documented_credentials_open_each_operation() {
 }
 
 #[tokio::test]
-async fn every_operation_of_a_practice_documents_a_scope_of_its_own() {
+async fn every_practice_operation_documents_its_own_scope() {
     let documented: Vec<Operation> = operations().into_iter().filter(Operation::of_practice).collect();
     for operation in documented.iter().filter(|it| it.access != Access::Open) {
         let Access::Partner(scopes) = &operation.access else { panic!("{}", operation.name()) };
@@ -218,7 +217,7 @@ async fn every_operation_of_a_practice_documents_a_scope_of_its_own() {
     }
 }
 
-/// The credentials that an operation documents, each with its name.
+/// Returns the credentials that an operation documents, each with its name.
 async fn documented(office: &Office, access: &Access) -> Vec<(String, Vec<(&'static str, String)>)> {
     match access {
         Access::Open => vec![("no credential".into(), Vec::new())],
@@ -237,7 +236,7 @@ async fn documented(office: &Office, access: &Access) -> Vec<(String, Vec<(&'sta
                 ("a session".into(), session(office, office.api_key("all")).await),
             ];
             for set in sets {
-                // Where any key will do, one that can ask for one kind of event.
+                // For an operation that any key may call, use one with a single event scope.
                 let names = if set.is_empty() {
                     "Patients".to_owned()
                 } else {
@@ -252,7 +251,7 @@ async fn documented(office: &Office, access: &Access) -> Vec<(String, Vec<(&'sta
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_good_request_succeeds_with_each_documented_credential() {
+async fn a_valid_request_succeeds_with_each_documented_credential() {
     let access: BTreeMap<String, Access> =
         operations().into_iter().map(|it| (it.name(), it.access)).collect();
     let (mut wrong, mut cells) = (Vec::new(), 0);
@@ -260,12 +259,12 @@ async fn a_good_request_succeeds_with_each_documented_credential() {
         let stage = Stage::open(Engine::Sqlite).await;
         let access = &access[&example.operation];
         for (name, credential) in documented(&stage.office, access).await {
-            // Signing out ends a session, and what is claimed is claimed: each time anew.
+            // Signing out ends a session, and a claim works once: use a new one each time.
             let mut sent = stage.arrange(&example).await;
             if let (Some(scope), "POST /v1/webhooks/signup") =
                 (name.strip_prefix("only "), example.operation.as_str())
             {
-                // Only what the key was granted.
+                // A key grants only its own scopes.
                 sent.set("scopes", json!([scope]));
             }
             let credential: Vec<(&str, &str)> =

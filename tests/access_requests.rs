@@ -1,4 +1,4 @@
-//! From the public form to a key: asking, deciding, claiming.
+//! From the public form to a key: request, decision, claim.
 
 use serde_json::{Value, json};
 use shared::domain::PracticePass;
@@ -22,7 +22,7 @@ async fn ask(office: &Office, request_body: &Value) -> Reply {
     public(office, "/v1/access-requests", request_body).await
 }
 
-/// Asks, and gives the request's id.
+/// Sends a request; returns its id.
 async fn pending(office: &Office) -> String {
     ask(office, &request_body()).await.expect(202);
     let list = office.admin("GET", &format!("{REQUESTS}?status=pending"), None).await;
@@ -38,7 +38,7 @@ async fn decide(office: &Office, id: &str, decision: &str, body: &Value) -> Repl
     office.call("POST", &format!("{REQUESTS}/{id}/{decision}"), &headers, Some(&body.to_string())).await
 }
 
-/// The token of an approved request's claim link.
+/// Returns the token of an approved request's claim link.
 fn token(approved: &Reply) -> String {
     let url = approved.expect(200)["data"]["claimUrl"].as_str().unwrap();
     url.strip_prefix("https://portal.example.com/#claim=").unwrap().to_owned()
@@ -49,7 +49,7 @@ async fn claim(office: &Office, token: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn a_key_claimed_through_its_link_works_with_exactly_the_approved_scopes() {
+async fn a_claimed_key_has_exactly_the_approved_scopes() {
     let office = Office::open(Engine::Sqlite).await;
     let id = pending(&office).await;
     let approved = decide(&office, &id, "approve", &json!({ "scopes": ["Prospects", "Scheduling"] })).await;
@@ -76,7 +76,7 @@ async fn a_key_claimed_through_its_link_works_with_exactly_the_approved_scopes()
 }
 
 #[tokio::test]
-async fn deciding_twice_is_refused() {
+async fn a_second_decision_is_rejected() {
     let office = Office::open(Engine::Sqlite).await;
     let first = pending(&office).await;
     decide(&office, &first, "approve", &json!({})).await.expect(200);
@@ -93,7 +93,7 @@ async fn deciding_twice_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_ten_decisions_at_once_one_counts() {
+async fn one_of_ten_concurrent_decisions_succeeds() {
     let office = Office::open(Engine::Sqlite).await;
     let id = pending(&office).await;
     let (approval, denial) = (json!({}), json!({}));
@@ -108,7 +108,7 @@ async fn of_ten_decisions_at_once_one_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_twenty_claims_at_once_one_mints_a_key() {
+async fn one_of_twenty_concurrent_claims_creates_a_key() {
     let office = Office::open(Engine::Sqlite).await;
     let id = pending(&office).await;
     let token = token(&decide(&office, &id, "approve", &json!({})).await);
@@ -125,7 +125,7 @@ async fn of_twenty_claims_at_once_one_mints_a_key() {
 }
 
 #[tokio::test]
-async fn a_claim_link_is_good_for_72_hours_and_a_wrong_one_never() {
+async fn a_claim_link_is_valid_for_72_hours_and_a_wrong_one_never() {
     let office = Office::open(Engine::Sqlite).await;
     let id = pending(&office).await;
     let token = token(&decide(&office, &id, "approve", &json!({})).await);
@@ -142,7 +142,7 @@ async fn a_claim_link_is_good_for_72_hours_and_a_wrong_one_never() {
 }
 
 #[tokio::test]
-async fn a_claim_link_ends_with_the_practice_also_when_one_of_its_name_is_added_again() {
+async fn a_claim_link_ends_with_its_practice_even_if_the_name_is_reused() {
     let office = Office::open(Engine::Sqlite).await;
     let id = pending(&office).await;
     let token = token(&decide(&office, &id, "approve", &json!({})).await);
@@ -156,7 +156,7 @@ async fn a_claim_link_ends_with_the_practice_also_when_one_of_its_name_is_added_
 }
 
 #[tokio::test]
-async fn a_claim_whose_answer_was_lost_is_repeated_with_its_idempotency_key() {
+async fn a_claim_with_a_lost_reply_is_repeated_with_its_idempotency_key() {
     let office = Office::open(Engine::Sqlite).await;
     let id = pending(&office).await;
     let body = json!({ "token": token(&decide(&office, &id, "approve", &json!({})).await) }).to_string();
@@ -168,7 +168,7 @@ async fn a_claim_whose_answer_was_lost_is_repeated_with_its_idempotency_key() {
 }
 
 #[tokio::test]
-async fn only_what_was_requested_can_be_granted_and_only_for_a_registered_practice() {
+async fn an_approval_grants_only_requested_scopes_in_registered_practices() {
     let office = Office::open(Engine::Sqlite).await;
     let mut unclear = request_body();
     unclear["practice"] = json!("The clinic at the lake");
@@ -185,8 +185,8 @@ async fn only_what_was_requested_can_be_granted_and_only_for_a_registered_practi
     assert_eq!((&data["practicepass"], &data["partnerId"]), (&json!("OtherOffice"), &json!("prt_acme")));
 }
 
-/// An approval without a partner's name, or with `null`, for an applicant of these names: the
-/// partner's id.
+/// Approves an applicant with these names, with `partnerId` absent or `null`; returns the partner's
+/// id.
 async fn approve_applicant(office: &Office, company: &str, email: &str, body: &Value) -> Value {
     let mut request_body = request_body();
     (request_body["company"], request_body["email"]) = (json!(company), json!(email));
@@ -197,7 +197,7 @@ async fn approve_applicant(office: &Office, company: &str, email: &str, body: &V
 }
 
 #[tokio::test]
-async fn an_applicant_with_a_partners_company_and_email_is_a_new_partner_unless_the_partner_is_named() {
+async fn an_applicant_is_a_new_partner_unless_the_approval_names_one() {
     let office = Office::open(Engine::Sqlite).await;
     for body in [json!({}), json!({ "partnerId": null })] {
         let id = approve_applicant(&office, "Acme Health", "kim@acme.example", &body).await;
@@ -208,7 +208,7 @@ async fn an_applicant_with_a_partners_company_and_email_is_a_new_partner_unless_
 }
 
 #[tokio::test]
-async fn a_partner_that_takes_an_applicants_name_gets_nothing_and_the_administrators_see_it() {
+async fn a_partner_renamed_like_an_applicant_gets_no_key_and_is_flagged() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
     let change = json!({ "company": "Nova Care", "email": "nia@nova.example", "phone": "212-555-0188" });
@@ -230,7 +230,7 @@ async fn a_partner_that_takes_an_applicants_name_gets_nothing_and_the_administra
     let row = rows.iter().find(|row| row["action"] == "me.update").unwrap();
     assert_eq!((&row["target"], &row["changes"]), (&json!("prt_acme"), &changes));
     assert!(!row.to_string().contains("0188"), "no other value");
-    // What leaves both as they are is not audited.
+    // A change that leaves both unchanged is not audited.
     office
         .send(&token, "PATCH", "/v1/me", Some(&json!({ "company": "Nova Care", "phone": null })))
         .await
@@ -263,7 +263,7 @@ async fn a_claimed_key_has_the_terms_of_its_approval() {
 }
 
 #[tokio::test]
-async fn a_link_whose_key_would_have_expired_is_none() {
+async fn a_claim_link_for_an_expired_key_is_invalid() {
     let office = Office::open(Engine::Sqlite).await;
     let id = pending(&office).await;
     let terms = json!({ "expiresAt": "2026-03-09T13:00:00Z" });
@@ -274,7 +274,7 @@ async fn a_link_whose_key_would_have_expired_is_none() {
 }
 
 #[tokio::test]
-async fn a_withdrawn_approval_has_no_link() {
+async fn a_withdrawn_approval_has_no_claim_link() {
     let office = Office::open(Engine::Sqlite).await;
     let id = pending(&office).await;
     decide(&office, &id, "withdraw", &json!({})).await.expect_problem(409, "NOT_APPROVED");
@@ -294,7 +294,7 @@ async fn a_withdrawn_approval_has_no_link() {
 }
 
 #[tokio::test]
-async fn a_new_link_ends_the_old_one_and_a_claimed_approval_gets_none() {
+async fn a_new_link_replaces_the_old_one_and_a_claimed_approval_gets_none() {
     let office = Office::open(Engine::Sqlite).await;
     let id = pending(&office).await;
     let old = token(&decide(&office, &id, "approve", &json!({})).await);
@@ -308,7 +308,7 @@ async fn a_new_link_ends_the_old_one_and_a_claimed_approval_gets_none() {
 }
 
 #[tokio::test]
-async fn undecided_requests_expire_after_30_days_and_decided_ones_after_a_year() {
+async fn pending_requests_expire_after_30_days_and_decided_ones_after_a_year() {
     let office = Office::open(Engine::Sqlite).await;
     let decided = pending(&office).await;
     office.set_time("2026-03-09T12:00:01Z");
@@ -327,7 +327,7 @@ async fn undecided_requests_expire_after_30_days_and_decided_ones_after_a_year()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_strangers_together_store_100_requests_an_hour() {
+async fn all_applicants_together_store_at_most_100_requests_an_hour() {
     let office = Office::open(Engine::Sqlite).await;
     let from = async |network: u16| {
         let address = format!("2001:db8:{network:x}::1");
@@ -346,7 +346,7 @@ async fn all_strangers_together_store_100_requests_an_hour() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_of_ten_thousand_requests_is_one_query() {
+async fn a_page_of_ten_thousand_requests_takes_one_query() {
     use shared::{
         control::access_requests::{AccessRequest, AccessStatus},
         domain::{Scope, ids::AccessRequestId},
@@ -395,7 +395,7 @@ async fn a_page_of_ten_thousand_requests_is_one_query() {
 }
 
 #[tokio::test]
-async fn every_field_of_a_request_is_checked_at_once_and_the_answer_is_always_the_same() {
+async fn all_fields_of_a_request_are_checked_and_the_reply_reveals_nothing() {
     let office = Office::open(Engine::Sqlite).await;
     let wrong = json!({
         "company": "x".repeat(201), "practice": "", "email": "nobody", "requestedScopes": ["Root"],
@@ -415,7 +415,7 @@ async fn every_field_of_a_request_is_checked_at_once_and_the_answer_is_always_th
 }
 
 #[tokio::test]
-async fn one_address_asks_ten_times_in_ten_minutes_and_guesses_no_links() {
+async fn one_address_gets_ten_requests_in_ten_minutes_and_no_link_guesses() {
     let office = Office::open(Engine::Sqlite).await;
     for _ in 0..10 {
         ask(&office, &request_body()).await.expect(202);
@@ -428,7 +428,7 @@ async fn one_address_asks_ten_times_in_ten_minutes_and_guesses_no_links() {
 }
 
 #[tokio::test]
-async fn a_repeated_request_is_one_request() {
+async fn a_repeated_request_is_stored_once() {
     let office = Office::open(Engine::Sqlite).await;
     let headers = [("content-type", "application/json"), ("idempotency-key", "ask-1")];
     for _ in 0..3 {
@@ -439,7 +439,7 @@ async fn a_repeated_request_is_one_request() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_to_an_approval_is_shown_again_from_a_sealed_copy() {
+async fn a_lost_approval_reply_is_replayed_from_an_encrypted_copy() {
     let office = Office::open(Engine::Sqlite).await;
     let id = pending(&office).await;
     let approve = async |body: &Value| {
@@ -466,7 +466,7 @@ async fn a_lost_answer_to_an_approval_is_shown_again_from_a_sealed_copy() {
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_with_an_approval_is_said_at_once() {
+async fn all_errors_of_an_approval_are_reported_at_once() {
     let office = Office::open(Engine::Sqlite).await;
     let id = pending(&office).await;
     let wrong = json!({
@@ -479,7 +479,7 @@ async fn all_that_is_wrong_with_an_approval_is_said_at_once() {
 }
 
 #[tokio::test]
-async fn a_partners_first_name_stays_visible_however_often_it_renames_itself() {
+async fn the_original_name_of_a_partner_stays_visible_after_renames() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
     for number in 0..12 {

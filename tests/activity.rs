@@ -23,7 +23,7 @@ fn ids(body: &Value) -> Vec<String> {
     rows.iter().map(|row| row["requestId"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The request ids of all pages.
+/// Returns the request ids of all pages.
 async fn all(office: &Office, query: &str) -> Vec<String> {
     let (mut found, mut cursor) = (Vec::new(), String::new());
     for _ in 0..1000 {
@@ -39,7 +39,7 @@ async fn all(office: &Office, query: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_call_is_shown_as_documented() {
+async fn a_call_is_returned_as_documented() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
     let headers = [("authorization", format!("Bearer {token}")), ("x-request-id", "shown-0001".to_owned())];
@@ -63,11 +63,11 @@ async fn a_call_is_shown_as_documented() {
 }
 
 #[tokio::test]
-async fn pages_of_calls_have_no_gap_and_no_repetition_even_at_equal_times() {
+async fn pages_of_calls_have_no_gaps_or_duplicates_even_at_equal_times() {
     let office = Office::open(Engine::Sqlite).await;
     let mut calls = records(90, "2026-03-09T10:59:20Z");
     for (number, call) in calls.iter_mut().enumerate() {
-        // Thirty at one instant, at the edge of an hour.
+        // Thirty calls at one instant, at the boundary of an hour.
         if (30..60).contains(&number) {
             call.time = "2026-03-09T11:00:00Z".parse().unwrap();
         }
@@ -82,7 +82,7 @@ async fn pages_of_calls_have_no_gap_and_no_repetition_even_at_equal_times() {
 }
 
 #[tokio::test]
-async fn calls_that_arrive_while_pages_are_read_shift_none_of_them() {
+async fn new_calls_do_not_shift_the_pages() {
     let office = Office::open(Engine::Sqlite).await;
     write(&office, &records(20, "2026-03-09T11:00:00Z")).await;
     let first = activity(&office, "limit=10&method=GET").await;
@@ -100,7 +100,7 @@ async fn calls_that_arrive_while_pages_are_read_shift_none_of_them() {
 }
 
 #[tokio::test]
-async fn every_filter_keeps_what_it_names_and_all_must_hold() {
+async fn filters_match_their_values_and_are_combined() {
     let office = Office::open(Engine::Sqlite).await;
     let mut calls = records(12, "2026-03-09T11:00:00Z");
     calls[0].method = "POST".into();
@@ -140,7 +140,7 @@ async fn every_filter_keeps_what_it_names_and_all_must_hold() {
 }
 
 #[tokio::test]
-async fn a_call_that_a_filter_keeps_is_found_however_long_ago_it_was() {
+async fn a_filtered_search_finds_calls_of_any_age() {
     let office = Office::open(Engine::Sqlite).await;
     let mut calls = records(1, "2025-12-20T11:00:00Z");
     calls[0].status = 503;
@@ -150,7 +150,7 @@ async fn a_call_that_a_filter_keeps_is_found_however_long_ago_it_was() {
 }
 
 #[tokio::test]
-async fn the_call_of_a_request_id_of_ours_is_found_at_once_however_old() {
+async fn a_generated_request_id_finds_its_call_directly() {
     let office = Office::open(Engine::Sqlite).await;
     office.set_time("2025-12-20T11:00:00.123Z");
     let reply = office.call("GET", "/v1/health", &[], None).await;
@@ -162,7 +162,7 @@ async fn the_call_of_a_request_id_of_ours_is_found_at_once_however_old() {
 }
 
 #[tokio::test]
-async fn what_the_list_cannot_be_asked_for_is_named() {
+async fn an_unsupported_parameter_of_the_list_is_named() {
     let office = Office::open(Engine::Sqlite).await;
     for (query, wrong) in [
         ("status=9xx", "status"),
@@ -183,7 +183,7 @@ async fn what_the_list_cannot_be_asked_for_is_named() {
 }
 
 #[tokio::test]
-async fn calls_are_exported_as_csv_file_by_file() {
+async fn calls_are_exported_as_a_series_of_csv_files() {
     let office = Office::open(Engine::Sqlite).await;
     let mut calls = records(3, "2026-03-09T11:00:00Z");
     calls[2].partner = Some("=HYPERLINK(\"http://x\")".into());
@@ -209,7 +209,7 @@ async fn calls_are_exported_as_csv_file_by_file() {
 }
 
 #[tokio::test]
-async fn the_record_of_an_exchange_and_of_a_claim_tells_whose_key_it_was() {
+async fn the_record_of_an_exchange_or_a_claim_names_the_key() {
     let office = Office::open(Engine::Sqlite).await;
     let send = async |path: &str, id: &str, body: Value| {
         let headers =
@@ -255,7 +255,7 @@ async fn the_record_of_an_exchange_and_of_a_claim_tells_whose_key_it_was() {
 }
 
 #[tokio::test]
-async fn a_limit_out_of_bounds_is_refused_with_one_text() {
+async fn an_out_of_range_limit_is_rejected_with_one_message() {
     let office = Office::open(Engine::Sqlite).await;
     for limit in [-1, 0, 101, 5000, 5001] {
         let reply = activity(&office, &format!("limit={limit}")).await;

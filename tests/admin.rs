@@ -1,17 +1,17 @@
-//! Administrators: how they are known, and that all they do is audited.
+//! Administrators: how they are authenticated, and that all their actions are audited.
 
 use serde_json::{Value, json};
 
 use crate::office::{ADMIN_SECRET, Engine, OLD_ADMIN_SECRET, Office};
 
-/// The rows of the audit log, the newest first.
+/// Returns the rows of the audit log, newest first.
 async fn audit_log(office: &Office) -> Vec<Value> {
     let reply = office.admin("GET", "/v1/admin/audit?limit=100", None).await;
     reply.expect(200)["data"].as_array().unwrap().clone()
 }
 
 #[tokio::test]
-async fn two_admin_secrets_are_accepted_while_one_is_changed() {
+async fn two_admin_secrets_are_accepted_during_a_rotation() {
     let office = Office::open(Engine::Sqlite).await;
     for secret in [ADMIN_SECRET, OLD_ADMIN_SECRET] {
         office.call("GET", "/v1/admin/audit", &[("x-admin-secret", secret)], None).await.expect(200);
@@ -23,7 +23,7 @@ async fn two_admin_secrets_are_accepted_while_one_is_changed() {
 }
 
 #[tokio::test]
-async fn every_read_of_an_administrator_is_audited_before_it_is_answered() {
+async fn every_admin_read_is_audited_before_the_reply() {
     let office = Office::open(Engine::Sqlite).await;
     let headers = [("x-admin-secret", ADMIN_SECRET), ("x-request-id", "the-read-0001")];
     office.call("GET", "/v1/admin/audit?limit=0", &headers, None).await.expect_problem(400, "INVALID_QUERY");
@@ -35,7 +35,7 @@ async fn every_read_of_an_administrator_is_audited_before_it_is_answered() {
 }
 
 #[tokio::test]
-async fn the_audit_log_is_read_page_by_page_without_a_gap() {
+async fn pages_of_the_audit_log_have_no_gaps() {
     let office = Office::open(Engine::Sqlite).await;
     for second in 0..7 {
         office.set_time(&format!("2026-03-09T12:00:0{second}Z"));
@@ -60,7 +60,7 @@ async fn the_audit_log_is_read_page_by_page_without_a_gap() {
 }
 
 #[tokio::test]
-async fn an_administrators_call_is_recorded_without_a_partner() {
+async fn an_admin_call_is_recorded_without_a_partner() {
     let office = Office::open(Engine::Sqlite).await;
     office.admin("GET", "/v1/admin/audit", None).await.expect(200);
     office.app.flush().await;
@@ -70,7 +70,7 @@ async fn an_administrators_call_is_recorded_without_a_partner() {
 }
 
 #[tokio::test]
-async fn the_audit_tells_what_was_read_and_what_was_tried_to_be_changed() {
+async fn the_audit_log_records_reads_and_attempted_changes() {
     let office = Office::open(Engine::Sqlite).await;
     office.admin("GET", "/v1/admin/partners/prt_acme", None).await.expect(200);
     office.admin("POST", "/v1/admin/access-requests/arq_none/deny", Some(&json!({}))).await.expect(404);
@@ -107,7 +107,7 @@ async fn the_audit_tells_what_was_read_and_what_was_tried_to_be_changed() {
 }
 
 #[tokio::test]
-async fn a_wrong_admin_secret_is_audited_and_a_missing_one_is_no_attempt() {
+async fn a_wrong_admin_secret_is_audited_but_a_missing_one_is_not() {
     let office = Office::open(Engine::Sqlite).await;
     office.call("GET", "/v1/admin/audit", &[], None).await.expect_problem(401, "INVALID_ADMIN_SECRET");
     for _ in 0..15 {
@@ -126,7 +126,7 @@ async fn a_wrong_admin_secret_is_audited_and_a_missing_one_is_no_attempt() {
 }
 
 #[tokio::test]
-async fn the_administrators_lists_are_walked_by_cursor() {
+async fn the_admin_lists_are_paged_by_cursor() {
     let office = Office::open(Engine::Sqlite).await;
     for number in 0..7 {
         let partner = json!({ "company": format!("Nova {number}") });

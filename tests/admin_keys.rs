@@ -1,5 +1,4 @@
-//! Keys and partners in the administrators' hands, and how soon a key that lost something has lost
-//! it.
+//! Administration of keys and partners, and how soon a change of a key takes effect.
 
 use serde_json::{Value, json};
 use shared::auth::api_key::ApiKey;
@@ -8,7 +7,7 @@ use crate::office::{Engine, Office, Reply};
 
 const KEYS: &str = "/v1/admin/keys";
 
-/// A key of `prt_acme` for `DemoOffice`, made by the API; what was answered.
+/// Creates a key of `prt_acme` for `DemoOffice` through the API; returns the response.
 async fn create(office: &Office) -> Value {
     let body = json!({
         "partnerId": "prt_acme", "name": "New", "practicepass": "DemoOffice", "scopes": ["Prospects",
@@ -66,7 +65,7 @@ async fn a_key_is_shown_once_and_works_with_exactly_its_scopes() {
 }
 
 #[tokio::test]
-async fn a_sandbox_practices_keys_begin_with_op_test() {
+async fn keys_of_a_sandbox_practice_begin_with_op_test() {
     let office = Office::open(Engine::Sqlite).await;
     let demo = "DemoOffice".try_into().unwrap();
     let mut practice = office.app.control.practice(&demo).await.unwrap().unwrap();
@@ -81,7 +80,7 @@ async fn a_sandbox_practices_keys_begin_with_op_test() {
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_with_a_key_is_said_at_once() {
+async fn all_errors_of_a_key_request_are_reported_at_once() {
     let office = Office::open(Engine::Sqlite).await;
     let wrong = json!({
         "partnerId": "prt_none", "name": "x", "practicepass": "Nowhere", "scopes": [],
@@ -92,8 +91,8 @@ async fn all_that_is_wrong_with_a_key_is_said_at_once() {
     let mut fields = reply.wrong_fields();
     fields.sort_unstable();
     assert_eq!(fields, ["body.expiresAt", "body.partnerId", "body.practicepass", "body.scopes"]);
-    // What only the text tells, what only the stores tell, and every bad item of a list, in one
-    // answer.
+    // One response lists errors in the text, errors that only the stores reveal, and every invalid
+    // item of a list.
     let wrong = json!({
         "partnerId": "prt_none", "practicepass": "Nowhere", "expiresAt": "2026-03-09T12:00:00Z", "name": "",
         "scopes": ["Everything", "KB", "Nothing"], "allowedCidrs": ["10.0.0.0/33", "10.0.0.0/8", "x"],
@@ -126,7 +125,7 @@ async fn all_that_is_wrong_with_a_key_is_said_at_once() {
 }
 
 #[tokio::test]
-async fn a_repeated_creation_makes_one_key_and_its_kept_answer_is_sealed() {
+async fn a_repeated_creation_creates_one_key_and_stores_its_reply_encrypted() {
     let office = Office::open(Engine::Sqlite).await;
     let body =
         json!({ "partnerId": "prt_acme", "name": "Once", "practicepass": "DemoOffice", "scopes": ["KB"] });
@@ -163,7 +162,7 @@ async fn a_repeated_creation_makes_one_key_and_its_kept_answer_is_sealed() {
 }
 
 #[tokio::test]
-async fn a_revoked_key_is_dead_for_new_tokens_at_once_and_for_live_ones_within_60_seconds() {
+async fn a_revoked_key_gets_no_tokens_and_loses_live_ones_within_60_seconds() {
     let office = Office::open(Engine::Sqlite).await;
     let key = create(&office).await;
     let token = token(&office, text(&key, "apiKey")).await;
@@ -178,7 +177,7 @@ async fn a_revoked_key_is_dead_for_new_tokens_at_once_and_for_live_ones_within_6
 }
 
 #[tokio::test]
-async fn a_rotation_without_overlap_kills_the_old_secret_at_once_and_its_tokens_within_60_seconds() {
+async fn a_rotation_without_overlap_ends_the_old_tokens_within_60_seconds() {
     let office = Office::open(Engine::Sqlite).await;
     let key = create(&office).await;
     let old = token(&office, text(&key, "apiKey")).await;
@@ -193,7 +192,7 @@ async fn a_rotation_without_overlap_kills_the_old_secret_at_once_and_its_tokens_
 }
 
 #[tokio::test]
-async fn with_an_overlap_the_old_secret_and_its_tokens_live_until_it_has_passed() {
+async fn the_old_secret_and_its_tokens_are_valid_until_the_overlap_ends() {
     let office = Office::open(Engine::Sqlite).await;
     let key = create(&office).await;
     let old = token(&office, text(&key, "apiKey")).await;
@@ -215,7 +214,7 @@ async fn with_an_overlap_the_old_secret_and_its_tokens_live_until_it_has_passed(
 }
 
 #[tokio::test]
-async fn rotating_again_ends_the_overlap_before() {
+async fn a_second_rotation_ends_the_previous_overlap() {
     let office = Office::open(Engine::Sqlite).await;
     let first = create(&office).await;
     let second = post(&office, &first, "rotate", &json!({ "overlap": "7d" })).await;
@@ -228,7 +227,7 @@ async fn rotating_again_ends_the_overlap_before() {
 }
 
 #[tokio::test]
-async fn what_a_patch_takes_from_a_key_its_tokens_lose_within_60_seconds() {
+async fn tokens_lose_the_scopes_that_a_patch_removes_within_60_seconds() {
     let office = Office::open(Engine::Sqlite).await;
     let key = create(&office).await;
     let token = token(&office, text(&key, "apiKey")).await;
@@ -258,7 +257,7 @@ async fn what_a_patch_takes_from_a_key_its_tokens_lose_within_60_seconds() {
 }
 
 #[tokio::test]
-async fn a_change_of_a_key_keeps_when_it_was_last_used() {
+async fn a_change_of_a_key_preserves_its_last_use() {
     let office = Office::open(Engine::Sqlite).await;
     let key = create(&office).await;
     token(&office, text(&key, "apiKey")).await;
@@ -273,7 +272,7 @@ async fn a_change_of_a_key_keeps_when_it_was_last_used() {
 }
 
 #[tokio::test]
-async fn a_suspended_partners_keys_are_dead_like_revoked_ones_and_live_again_afterwards() {
+async fn keys_of_a_suspended_partner_fail_until_it_is_reactivated() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
     me(&office, &token).await.expect(200);
@@ -293,7 +292,7 @@ async fn a_suspended_partners_keys_are_dead_like_revoked_ones_and_live_again_aft
 }
 
 #[tokio::test]
-async fn partners_are_registered_listed_by_name_and_changed_by_merge_patch() {
+async fn partners_can_be_registered_listed_and_changed() {
     let office = Office::open(Engine::Sqlite).await;
     let body = json!({ "company": "Beta Labs", "contactName": "Bo", "email": "bo@beta.example" });
     let created = office.admin("POST", "/v1/admin/partners", Some(&body)).await;
@@ -324,7 +323,7 @@ async fn partners_are_registered_listed_by_name_and_changed_by_merge_patch() {
 }
 
 #[tokio::test]
-async fn a_change_and_its_audit_record_are_one() {
+async fn a_change_and_its_audit_record_are_atomic() {
     let office = Office::open(Engine::Sqlite).await;
     let key = create(&office).await;
     patch(&office, &key, &json!({ "name": "Renamed", "rateLimit": 7 })).await.expect(200);
@@ -347,7 +346,7 @@ async fn a_change_and_its_audit_record_are_one() {
 }
 
 #[tokio::test]
-async fn of_two_changes_at_once_neither_is_lost() {
+async fn two_concurrent_changes_are_both_kept() {
     let office = Office::open(Engine::Sqlite).await;
     let key = create(&office).await;
     let (name, limit) = (json!({ "name": "Both" }), json!({ "rateLimit": 77 }));
@@ -360,7 +359,7 @@ async fn of_two_changes_at_once_neither_is_lost() {
 }
 
 #[tokio::test]
-async fn how_long_the_old_secret_stays_good_must_be_said() {
+async fn a_rotation_must_state_its_overlap() {
     let office = Office::open(Engine::Sqlite).await;
     let key = create(&office).await;
     let reply = post(&office, &key, "rotate", &json!({})).await;
@@ -370,9 +369,9 @@ async fn how_long_the_old_secret_stays_good_must_be_said() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_changes_of_one_partner_at_once_are_all_made() {
+async fn twenty_concurrent_changes_of_one_partner_all_succeed() {
     let office = Office::open(Engine::Sqlite).await;
-    // A caller that has shown the secret before may show it many times at once.
+    // A caller that has used the secret before may use it many times at once.
     office.admin("GET", KEYS, None).await.expect(200);
     let changes = (0..20).map(|number| {
         let body = json!({ "phone": format!("212-555-01{number:02}") });

@@ -1,5 +1,5 @@
-//! Every operation of the administration and of the portal's sessions with every kind of
-//! credential: exactly the admin secrets and the sessions that they document are let in.
+//! Tests every operation of the administration and of portal sessions with every kind of
+//! credential: exactly the documented admin secrets and sessions are accepted.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ const HOST: (&str, &str) = ("host", "portal.example.com");
 const ORIGIN: (&str, &str) = ("origin", "https://portal.example.com");
 const PORTAL: (&str, &str) = ("x-requested-with", "portal");
 
-/// Signs in; what the browser sends back.
+/// Signs in; returns what the browser sends back.
 async fn cookie(office: &Office, access_key: &str) -> String {
     let body = json!({ "accessKey": access_key }).to_string();
     let headers = [("content-type", "application/json"), HOST];
@@ -31,13 +31,13 @@ fn behind(access: &Access) -> Vec<Operation> {
     operations().into_iter().filter(|it| it.access == *access).collect()
 }
 
-/// Guessing is limited by the minute; so a minute for each operation.
+/// Attempts are limited per minute, so each operation gets its own minute.
 fn set_minute(office: &Office, minute: usize) {
     office.set_time(&format!("2026-03-09T12:{minute:02}:00Z"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn exactly_the_admin_secrets_and_an_administrators_session_open_the_administration() {
+async fn only_admin_secrets_and_admin_sessions_open_the_admin_operations() {
     let office = Office::open(Engine::Sqlite).await;
     let token = format!("Bearer {}", office.token("all").await);
     let secret_as_token = format!("Bearer {ADMIN_SECRET}");
@@ -49,7 +49,7 @@ async fn exactly_the_admin_secrets_and_an_administrators_session_open_the_admini
         let what = operation.name();
         let with = async |credential: &[(&str, &str)]| call(&office, operation, credential).await;
 
-        // The order matters: who has proved to know the secret is refused less soon.
+        // The order matters: a caller that has proved knowledge of the secret is rejected later.
         let refused: [&[(&str, &str)]; 8] = [
             &[],
             &[("x-admin-secret", "")],
@@ -75,11 +75,11 @@ async fn exactly_the_admin_secrets_and_an_administrators_session_open_the_admini
         for credential in accepted {
             let reply = with(credential).await;
             let status = reply.status.as_u16();
-            // The body is empty and the ids are nobody's, which other statuses report.
+            // The body is empty and the ids do not exist, which causes other statuses.
             assert!(![401, 403, 429].contains(&status) && status < 500, "{what}: {status} {}", reply.body);
         }
-        // A token beside the cookie is what counts, and a change that another site makes the
-        // browser send is refused.
+        // A token takes precedence over the cookie, and a change that another site makes the
+        // browser send is rejected.
         let beside = [("cookie", admins.as_str()), ("authorization", token.as_str()), HOST, ORIGIN, PORTAL];
         with(&beside).await.expect_problem(401, "INVALID_ADMIN_SECRET");
         if operation.method != "GET" {
@@ -96,7 +96,7 @@ async fn exactly_the_admin_secrets_and_an_administrators_session_open_the_admini
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn exactly_a_live_session_opens_the_operations_of_sessions_and_only_its_own() {
+async fn session_operations_accept_only_the_callers_live_session() {
     let office = Office::open(Engine::Sqlite).await;
     let token = format!("Bearer {}", office.token("all").await);
     let operations = behind(&Access::Session);
@@ -125,7 +125,7 @@ async fn exactly_a_live_session_opens_the_operations_of_sessions_and_only_its_ow
             assert_eq!(reply.body["code"], "UNAUTHENTICATED", "{what} with {credential:?}");
             reply.expect_problem(401, "UNAUTHENTICATED");
         }
-        // Each sees, or ends, its own session; the other one goes on.
+        // Each one sees or ends its own session; the other session continues.
         let reply = portal(&others).await;
         reply.expect(200);
         if operation.method == "GET" {

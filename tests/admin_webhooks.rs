@@ -1,4 +1,4 @@
-//! The administrators' view of webhooks, and their retry.
+//! The administrators' view of webhooks, and their retries.
 
 use serde_json::{Value, json};
 use shared::{
@@ -30,8 +30,8 @@ fn event_ids(body: &Value) -> Vec<&str> {
     body["recentDeliveries"].as_array().unwrap().iter().map(|it| it["eventId"].as_str().unwrap()).collect()
 }
 
-/// Events with these log ids, each in the second of its number and answered with its status.
-/// Retries in the queue come in real time and are left out.
+/// Delivers events with these log ids, each at the second of its number and answered with its
+/// status. Retries in the queue use real time and are omitted.
 async fn events(office: &Office, receiver: &Receiver, events: &[(i64, u16)]) {
     for (log_id, status) in events {
         office.set_time(&format!("2026-03-09T12:00:{log_id:02}Z"));
@@ -41,7 +41,7 @@ async fn events(office: &Office, receiver: &Receiver, events: &[(i64, u16)]) {
     }
 }
 
-/// One delivery, of event 1, answered with this status; its id.
+/// Delivers event 1, answered with this status; returns the delivery's id.
 async fn delivered(office: &Office, receiver: &Receiver, status: u16) -> i64 {
     sign_up(office, &receiver.url, &["Claims"]).await;
     events(office, receiver, &[(1, status)]).await;
@@ -49,7 +49,7 @@ async fn delivered(office: &Office, receiver: &Receiver, status: u16) -> i64 {
 }
 
 #[tokio::test]
-async fn the_monitor_answers_as_documented() {
+async fn the_monitor_responds_as_documented() {
     let office = Office::open(Engine::Sqlite).await;
     let receiver = Receiver::start().await;
     sign_up(&office, &receiver.url, &["Claims"]).await;
@@ -108,7 +108,7 @@ async fn a_monitor_without_webhooks_shows_zeros() {
 }
 
 #[tokio::test]
-async fn the_monitor_keeps_to_its_practice_and_outcome_and_pages_without_a_gap() {
+async fn the_monitor_filters_by_practice_and_outcome_and_pages_without_gaps() {
     let office = Office::open(Engine::Sqlite).await;
     let receiver = Receiver::start().await;
     sign_up(&office, &receiver.url, &["Claims"]).await;
@@ -144,7 +144,7 @@ async fn the_monitor_keeps_to_its_practice_and_outcome_and_pages_without_a_gap()
 }
 
 #[tokio::test]
-async fn a_bad_parameter_of_the_monitor_is_named() {
+async fn an_invalid_monitor_parameter_is_named() {
     let office = Office::open(Engine::Sqlite).await;
     for query in
         ["limit=0", "limit=101", "offset=-1", "offset=10001", "success=maybe", "practicepass=no%20pass"]
@@ -156,7 +156,7 @@ async fn a_bad_parameter_of_the_monitor_is_named() {
 }
 
 #[tokio::test]
-async fn the_summary_agrees_with_what_was_delivered() {
+async fn the_summary_matches_the_deliveries() {
     let office = Office::open(Engine::Sqlite).await;
     let receiver = Receiver::start().await;
     let source = delivered(&office, &receiver, 500).await;
@@ -176,7 +176,7 @@ async fn the_summary_agrees_with_what_was_delivered() {
 }
 
 #[tokio::test]
-async fn the_monitor_tells_why_a_subscription_was_disabled() {
+async fn the_monitor_shows_why_a_subscription_was_disabled() {
     let office = Office::open(Engine::Sqlite).await;
     let receiver = Receiver::start().await;
     let source = delivered(&office, &receiver, 410).await;
@@ -203,7 +203,7 @@ async fn the_monitor_tells_why_a_subscription_was_disabled() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_is_given_up_is_no_undelivered_event_any_more() {
+async fn an_abandoned_delivery_is_not_an_undelivered_event() {
     let office = Office::open(Engine::Sqlite).await;
     let receiver = Receiver::start().await;
     delivered(&office, &receiver, 500).await;
@@ -223,7 +223,7 @@ async fn a_delivery_that_is_given_up_is_no_undelivered_event_any_more() {
 }
 
 #[tokio::test]
-async fn an_administrators_retry_sends_the_same_event_again_and_is_audited() {
+async fn an_admin_retry_resends_the_same_event_and_is_audited() {
     let office = Office::open(Engine::Sqlite).await;
     let receiver = Receiver::start().await;
     let source = delivered(&office, &receiver, 500).await;
@@ -263,7 +263,7 @@ async fn an_administrators_retry_sends_the_same_event_again_and_is_audited() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_retried_is_refused_and_sends_nothing() {
+async fn a_delivery_that_cannot_be_retried_is_rejected() {
     let office = Office::open(Engine::Sqlite).await;
     let receiver = Receiver::start().await;
     let source = delivered(&office, &receiver, 200).await;
@@ -277,7 +277,7 @@ async fn what_cannot_be_retried_is_refused_and_sends_nothing() {
 }
 
 #[tokio::test]
-async fn an_administrators_repeated_retry_with_a_key_is_sent_once() {
+async fn a_repeated_admin_retry_with_an_idempotency_key_is_sent_once() {
     let office = Office::open(Engine::Sqlite).await;
     let receiver = Receiver::start().await;
     let path = format!("/v1/admin/webhooks/retry/{}", delivered(&office, &receiver, 500).await);
@@ -293,7 +293,7 @@ async fn an_administrators_repeated_retry_with_a_key_is_sent_once() {
 }
 
 #[tokio::test]
-async fn a_delivery_is_read_with_each_of_its_attempts_by_its_partner_and_administrators_only() {
+async fn only_its_partner_and_administrators_read_a_delivery_with_its_attempts() {
     let office = Office::open(Engine::Sqlite).await;
     let receiver = Receiver::start().await;
     sign_up(&office, &receiver.url, &["Claims"]).await;
@@ -333,7 +333,7 @@ async fn a_delivery_is_read_with_each_of_its_attempts_by_its_partner_and_adminis
 }
 
 #[tokio::test]
-async fn a_partner_without_a_key_is_shown_with_the_webhooks_that_a_key_would_revive() {
+async fn a_partner_without_keys_lists_the_webhooks_a_key_would_reactivate() {
     let receiver = Receiver::start().await;
     let office = Office::open(Engine::Sqlite).await;
     sign_up(&office, &receiver.url, &["Claims"]).await;
@@ -352,7 +352,7 @@ async fn a_partner_without_a_key_is_shown_with_the_webhooks_that_a_key_would_rev
 }
 
 #[tokio::test]
-async fn a_test_needs_a_key_for_one_of_the_subscriptions_own_scopes() {
+async fn a_test_event_needs_a_key_for_a_scope_of_the_subscription() {
     let receiver = Receiver::start().await;
     let office = Office::open(Engine::Sqlite).await;
     sign_up(&office, &receiver.url, &["Claims"]).await;

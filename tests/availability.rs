@@ -27,7 +27,7 @@ async fn reason(office: &Office, query: &str) -> Value {
     data["Reason"].clone()
 }
 
-async fn every_example_of_the_reference_has_its_shape(office: Office) {
+async fn every_response_has_the_shape_of_its_reference_example(office: Office) {
     let jane = json!({ "id": 1, "name": "Jane Smith", "title": "PA-C", "specialty": "Aesthetics" });
     let reply = office.get("/v1/DemoOffice/availability/providers").await;
     assert_eq!(reply.expect(200)["count"], 2);
@@ -73,9 +73,9 @@ async fn every_example_of_the_reference_has_its_shape(office: Office) {
     } })
     );
 }
-on_both_databases!(every_example_of_the_reference_has_its_shape);
+on_both_databases!(every_response_has_the_shape_of_its_reference_example);
 
-async fn the_schedule_lists_what_blocks_and_no_patient(office: Office) {
+async fn the_schedule_lists_busy_times_without_patients(office: Office) {
     office.sql(VISIT_101).await;
     for (id, status, minutes) in
         [(102, "Cancelled", 0), (103, "NoShow", 30), (104, "Deleted", 60), (105, "Arrived", 90)]
@@ -108,9 +108,9 @@ async fn the_schedule_lists_what_blocks_and_no_patient(office: Office) {
     let reply = office.get(&format!("{PROVIDER}/schedule?startDate=2026-03-10&endDate=2026-03-12")).await;
     assert_eq!(reply.expect(200)["data"]["schedule"], json!({}));
 }
-on_both_databases!(the_schedule_lists_what_blocks_and_no_patient);
+on_both_databases!(the_schedule_lists_busy_times_without_patients);
 
-async fn exceptions_change_a_day_and_the_reason_says_so(office: Office) {
+async fn an_exception_changes_a_day_and_is_given_as_the_reason(office: Office) {
     office
         .sql(
             "insert into schedule_exceptions (provider_id, exception_date, kind, start_time, end_time) values
@@ -136,9 +136,9 @@ async fn exceptions_change_a_day_and_the_reason_says_so(office: Office) {
     assert_eq!(reason(&office, "date=2999-12-31&time=09:00&duration=1440").await, "BEYOND_HORIZON");
     assert_eq!(reason(&office, "date=1900-01-01&time=09:00&duration=1440").await, "PAST");
 }
-on_both_databases!(exceptions_change_a_day_and_the_reason_says_so);
+on_both_databases!(an_exception_changes_a_day_and_is_given_as_the_reason);
 
-async fn a_visit_type_adds_its_buffers_its_providers_and_its_rooms(office: Office) {
+async fn a_visit_type_applies_its_buffers_providers_and_rooms(office: Office) {
     office
         .sql("update visit_types set buffer_before = 10, buffer_after = 20 where visit_type = 'Consult'")
         .await;
@@ -189,10 +189,10 @@ async fn a_visit_type_adds_its_buffers_its_providers_and_its_rooms(office: Offic
     let reply = office.get(&format!("{PROVIDER}/slots?date=2026-03-10&duration=30&visitType=Unheard")).await;
     reply.expect_problem(422, "VISIT_TYPE_UNKNOWN");
 }
-on_both_databases!(a_visit_type_adds_its_buffers_its_providers_and_its_rooms);
+on_both_databases!(a_visit_type_applies_its_buffers_providers_and_rooms);
 
 #[tokio::test]
-async fn next_slot_searches_exactly_the_days_it_was_told_to() {
+async fn next_slot_searches_exactly_the_requested_days() {
     let office = Office::open(Engine::Sqlite).await;
     office.set_time("2026-03-13T20:46:00Z"); // Friday 16:46
     for (days, found) in [(1, json!(null)), (3, json!(null)), (4, json!("2026-03-16"))] {
@@ -210,7 +210,7 @@ async fn next_slot_searches_exactly_the_days_it_was_told_to() {
 }
 
 #[tokio::test]
-async fn a_time_that_clocks_skip_is_not_offered_and_one_that_comes_twice_is_offered_once() {
+async fn a_skipped_time_is_not_offered_and_a_repeated_one_is_offered_once() {
     let office = Office::open(Engine::Sqlite).await;
     office
         .sql(
@@ -230,7 +230,7 @@ async fn a_time_that_clocks_skip_is_not_offered_and_one_that_comes_twice_is_offe
 }
 
 #[tokio::test]
-async fn a_malformed_question_is_400_and_an_unknown_provider_404() {
+async fn a_malformed_query_returns_400_and_an_unknown_provider_404() {
     let office = Office::open(Engine::Sqlite).await;
     let reply = office.get(&format!("{PROVIDER}/check?date=2026-02-30&time=25:00&duration=0")).await;
     reply.expect_problem(400, "INVALID_QUERY");

@@ -30,7 +30,7 @@ async fn book(office: &Office, provider: i64, patient: i64, date: &str, time: &s
     office.post("/v1/DemoOffice/visits/book", &body).await.status.as_u16()
 }
 
-async fn a_start_is_bookable_exactly_when_it_is_offered(office: Office) {
+async fn a_start_is_bookable_if_and_only_if_it_is_offered(office: Office) {
     let office: Office = office;
     office.sql(ROWS).await;
     let patients: Vec<String> = (5000..5400)
@@ -80,4 +80,4 @@ async fn a_start_is_bookable_exactly_when_it_is_offered(office: Office) {
         office.get(&format!("{PROVIDER}/schedule?startDate=2026-03-10&endDate=2026-03-11")).await.body;
     assert_eq!(last["data"]["totalVisits"], booked);
 }
-on_both_databases!(a_start_is_bookable_exactly_when_it_is_offered);
+on_both_databases!(a_start_is_bookable_if_and_only_if_it_is_offered);

@@ -42,7 +42,7 @@ struct OracleCase {
     duration: i64,
 }
 
-fn worlds() -> impl Strategy<Value = OracleCase> {
+fn oracle_cases() -> impl Strategy<Value = OracleCase> {
     let minute = 0..(2 * AROUND + 1) * 1440;
     let near = (AROUND - 2) * 1440..(AROUND + 3) * 1440;
     let bound = || prop_oneof![3 => Just(None), 1 => (-2..3_i64).prop_map(Some)];
@@ -353,7 +353,7 @@ fn agree(zone: &str, change: Date, skips: bool) {
     let config = Config { cases: 64, failure_persistence: None, ..Config::default() };
     let seen = std::cell::RefCell::new(Seen::default());
     let mut runner = proptest::test_runner::TestRunner::new(config);
-    let result = runner.run(&worlds(), |world| compare(&world, &zone, change, &mut seen.borrow_mut()));
+    let result = runner.run(&oracle_cases(), |world| compare(&world, &zone, change, &mut seen.borrow_mut()));
     if let Err(error) = result {
         panic!("{error}");
     }
@@ -363,21 +363,21 @@ fn agree(zone: &str, change: Date, skips: bool) {
 }
 
 #[test]
-fn every_minute_is_decided_alike_when_clocks_go_forward_in_new_york() {
+fn every_minute_agrees_when_clocks_go_forward_in_new_york() {
     agree("America/New_York", date(2026, 3, 8), true);
 }
 
 #[test]
-fn every_minute_is_decided_alike_when_clocks_go_back_in_new_york() {
+fn every_minute_agrees_when_clocks_go_back_in_new_york() {
     agree("America/New_York", date(2026, 11, 1), false);
 }
 
 #[test]
-fn every_minute_is_decided_alike_when_clocks_go_forward_in_berlin() {
+fn every_minute_agrees_when_clocks_go_forward_in_berlin() {
     agree("Europe/Berlin", date(2026, 3, 29), true);
 }
 
 #[test]
-fn every_minute_is_decided_alike_when_clocks_go_back_in_berlin() {
+fn every_minute_agrees_when_clocks_go_back_in_berlin() {
     agree("Europe/Berlin", date(2026, 10, 25), false);
 }

@@ -99,7 +99,7 @@ async fn a_full_year_is_searched_on_sqlite() {
 }
 
 #[tokio::test]
-async fn a_full_year_is_searched_on_postgres_and_each_table_is_read_once() {
+async fn a_full_year_is_searched_on_postgres_with_one_read_per_table() {
     let office = search(Engine::Postgres).await;
     let year = statements(&office, &format!("{NEXT_SLOT}&visitType=Consult")).await;
     let day = statements(&office, &format!("{NEXT_SLOT}&visitType=Consult&maxDays=1")).await;
@@ -157,7 +157,7 @@ fn time_of(days: i64) -> Duration {
 
 /// Twelve times the days mean twelve times the work; comparing every pair would mean 144 times.
 #[test]
-fn the_rules_search_a_year_in_proportion_to_a_month() {
+fn the_search_time_is_linear_in_the_number_of_days() {
     let (month, year) = (time_of(30), time_of(360));
     assert!(year < month * 48, "30 days {month:?}, 360 days {year:?}");
 }

@@ -88,7 +88,7 @@ async fn the_example_of_the_reference_is_booked_with_its_log_and_audit_rows(offi
 }
 on_both_databases!(the_example_of_the_reference_is_booked_with_its_log_and_audit_rows);
 
-async fn visit_types_are_listed_with_who_and_where(office: Office) {
+async fn visit_types_are_listed_with_their_providers_and_rooms(office: Office) {
     office.sql("update resources set active = false where resource_id = 102").await;
     let reply = office.get("/v1/DemoOffice/visit-types").await;
     assert_eq!(
@@ -108,9 +108,9 @@ async fn visit_types_are_listed_with_who_and_where(office: Office) {
     );
     office.get("/v1/DemoOffice/visit-types?includeInactive=maybe").await.expect_problem(400, "INVALID_QUERY");
 }
-on_both_databases!(visit_types_are_listed_with_who_and_where);
+on_both_databases!(visit_types_are_listed_with_their_providers_and_rooms);
 
-async fn a_conflict_names_everything_in_the_way_and_nobodys_data(office: Office) {
+async fn a_conflict_names_every_obstacle_without_patient_data(office: Office) {
     let office: Office = office;
     book(&office, &json!({ "VisitComplaint": "private" })).await.expect(201);
     book(&office, &json!({ "PatientID": 1002, "ProviderID": 1, "VisitTime": "10:10" })).await.expect(201);
@@ -133,9 +133,9 @@ async fn a_conflict_names_everything_in_the_way_and_nobodys_data(office: Office)
     assert_eq!(conflicts(&reply), ["PROVIDER_CONFLICT", "RESOURCE_CONFLICT"]);
     book(&office, &json!({ "PatientID": 1003, "VisitTime": "10:30" })).await.expect(201);
 }
-on_both_databases!(a_conflict_names_everything_in_the_way_and_nobodys_data);
+on_both_databases!(a_conflict_names_every_obstacle_without_patient_data);
 
-async fn of_the_free_rooms_the_least_used_one_is_taken(office: Office) {
+async fn the_least_used_free_room_is_assigned(office: Office) {
     let office: Office = office;
     let mut rooms = Vec::new();
     for (provider, patient, time) in [
@@ -151,9 +151,9 @@ async fn of_the_free_rooms_the_least_used_one_is_taken(office: Office) {
     }
     assert_eq!(rooms, [101, 102, 101, 102, 101]);
 }
-on_both_databases!(of_the_free_rooms_the_least_used_one_is_taken);
+on_both_databases!(the_least_used_free_room_is_assigned);
 
-async fn a_visit_is_cancelled_once_and_its_time_is_free_again(office: Office) {
+async fn a_cancelled_visit_frees_its_time_once(office: Office) {
     let office: Office = office;
     let id = book(&office, &json!({})).await.expect(201)["data"]["VisitID"].clone();
     book(&office, &json!({})).await.expect_problem(409, "PROVIDER_CONFLICT");
@@ -180,9 +180,9 @@ async fn a_visit_is_cancelled_once_and_its_time_is_free_again(office: Office) {
     office.sql(&format!("update visits set status = 'Deleted' where visit_id = {id}")).await;
     office.post(&cancel, &json!({})).await.expect_problem(404, "NOT_FOUND");
 }
-on_both_databases!(a_visit_is_cancelled_once_and_its_time_is_free_again);
+on_both_databases!(a_cancelled_visit_frees_its_time_once);
 
-async fn a_visit_is_moved_as_a_whole_or_not_at_all_and_is_not_in_its_own_way(office: Office) {
+async fn a_visit_moves_atomically_and_does_not_conflict_with_itself(office: Office) {
     let office: Office = office;
     let id =
         book(&office, &json!({ "ProviderTime": "10:10", "ProviderDuration": 10 })).await.expect(201)["data"]
@@ -222,9 +222,9 @@ async fn a_visit_is_moved_as_a_whole_or_not_at_all_and_is_not_in_its_own_way(off
         .await;
     reply.expect_problem(404, "PROVIDER_NOT_FOUND");
 }
-on_both_databases!(a_visit_is_moved_as_a_whole_or_not_at_all_and_is_not_in_its_own_way);
+on_both_databases!(a_visit_moves_atomically_and_does_not_conflict_with_itself);
 
-async fn a_request_that_is_sent_again_books_once(office: Office) {
+async fn a_repeated_request_books_once(office: Office) {
     let office: Office = office;
     let authorization = format!("Bearer {}", office.token("all").await);
     let headers = [
@@ -242,9 +242,9 @@ async fn a_request_that_is_sent_again_books_once(office: Office) {
     let other = visit_with(&json!({ "VisitTime": "11:00" })).to_string();
     office.call("POST", BOOK, &headers, Some(&other)).await.expect_problem(422, "IDEMPOTENCY_KEY_REUSED");
 }
-on_both_databases!(a_request_that_is_sent_again_books_once);
+on_both_databases!(a_repeated_request_books_once);
 
-async fn the_database_itself_refuses_what_another_program_would_double_book(office: Office) {
+async fn the_database_rejects_a_double_booking_by_another_program(office: Office) {
     let office: Office = office;
     book(&office, &json!({})).await.expect(201);
     let copy = |provider: i64, patient: i64, room: i64| {
@@ -266,10 +266,10 @@ async fn the_database_itself_refuses_what_another_program_would_double_book(offi
     }
     office.sql(&copy(1, 1002, 102)).await;
 }
-on_both_databases!(the_database_itself_refuses_what_another_program_would_double_book);
+on_both_databases!(the_database_rejects_a_double_booking_by_another_program);
 
 #[tokio::test]
-async fn errors_come_in_their_order() {
+async fn errors_are_reported_in_the_documented_order() {
     let office = Office::open(Engine::Sqlite).await;
     let reply = book(
         &office,
@@ -313,7 +313,7 @@ async fn errors_come_in_their_order() {
 }
 
 #[tokio::test]
-async fn a_type_without_rooms_is_booked_without_one_and_the_provider_may_attend_a_part() {
+async fn a_visit_type_may_need_no_room_and_the_provider_only_for_a_part() {
     let office = Office::open(Engine::Sqlite).await;
     let reply = book(
         &office,
@@ -338,7 +338,7 @@ async fn a_type_without_rooms_is_booked_without_one_and_the_provider_may_attend_
 }
 
 #[tokio::test]
-async fn cancelling_takes_no_fields() {
+async fn a_cancellation_accepts_no_fields() {
     let office = Office::open(Engine::Sqlite).await;
     for (body, status) in [("{\"x\":1}", 422), ("{broken", 400)] {
         let authorization = format!("Bearer {}", office.token("all").await);

@@ -38,7 +38,7 @@ async fn book(office: &Office, patient: i64, kind: &str, date: &str, time: &str)
     office.send(&token, "POST", "/v1/DemoOffice/visits/book", Some(&body)).await.status.as_u16()
 }
 
-async fn the_larger_buffer_of_two_neighbors_stays_free_on_both_sides(office: Office) {
+async fn the_larger_buffer_of_two_neighbors_applies_on_both_sides(office: Office) {
     let office: Office = office;
     prepare(&office).await;
     // 10:00 to 10:30; including its buffers, 09:40 to 11:00.
@@ -83,9 +83,9 @@ async fn the_larger_buffer_of_two_neighbors_stays_free_on_both_sides(office: Off
         assert_eq!(reply.status.as_u16(), status, "{time}: {}", reply.body);
     }
 }
-on_both_databases!(the_larger_buffer_of_two_neighbors_stays_free_on_both_sides);
+on_both_databases!(the_larger_buffer_of_two_neighbors_applies_on_both_sides);
 
-async fn of_many_bookings_at_once_none_lies_within_anothers_buffers(office: Office) {
+async fn concurrent_bookings_respect_the_buffers_of_each_other(office: Office) {
     let office = Arc::new(office);
     prepare(&office).await;
     // Around midnight, so that neighbors are on different days.
@@ -128,4 +128,4 @@ async fn of_many_bookings_at_once_none_lies_within_anothers_buffers(office: Offi
         assert_eq!(reply.expect(200)["data"]["Reason"], "BOOKED", "{query}");
     }
 }
-on_both_databases!(of_many_bookings_at_once_none_lies_within_anothers_buffers);
+on_both_databases!(concurrent_bookings_respect_the_buffers_of_each_other);

@@ -93,33 +93,33 @@ async fn assert_exact(office: &Office, statuses: &[u16]) {
     }
 }
 
-async fn one_provider_is_never_booked_twice(office: Office) {
+async fn a_provider_is_never_double_booked(office: Office) {
     let office = Arc::new(office);
     prepare(&office).await;
     let statuses = book_staggered(&office, |_| json!({})).await;
     assert_exact(&office, &statuses).await;
 }
-on_both_databases!(one_provider_is_never_booked_twice);
+on_both_databases!(a_provider_is_never_double_booked);
 
-async fn one_room_is_never_booked_twice(office: Office) {
+async fn a_room_is_never_double_booked(office: Office) {
     let office = Arc::new(office);
     prepare(&office).await;
     let statuses =
         book_staggered(&office, |start| json!({ "ProviderID": 1001 + start, "VisitType": "OneRoom" })).await;
     assert_exact(&office, &statuses).await;
 }
-on_both_databases!(one_room_is_never_booked_twice);
+on_both_databases!(a_room_is_never_double_booked);
 
-async fn one_patient_is_never_booked_twice(office: Office) {
+async fn a_patient_is_never_double_booked(office: Office) {
     let office = Arc::new(office);
     prepare(&office).await;
     let statuses =
         book_staggered(&office, |start| json!({ "ProviderID": 1001 + start, "PatientID": 5000 })).await;
     assert_exact(&office, &statuses).await;
 }
-on_both_databases!(one_patient_is_never_booked_twice);
+on_both_databases!(a_patient_is_never_double_booked);
 
-async fn moving_visits_to_one_time_lets_one_of_them_have_it(office: Office) {
+async fn only_one_of_several_visits_can_move_to_the_same_start(office: Office) {
     let office = Arc::new(office);
     prepare(&office).await;
     let token: Arc<str> = office.token("all").await.into();
@@ -146,4 +146,4 @@ async fn moving_visits_to_one_time_lets_one_of_them_have_it(office: Office) {
     assert_eq!(statuses, [200, 409, 409, 409, 409, 409, 409, 409]);
     assert_eq!(office.integer("select count(*) from visits where visit_time >= '18:00:00'").await, 1);
 }
-on_both_databases!(moving_visits_to_one_time_lets_one_of_them_have_it);
+on_both_databases!(only_one_of_several_visits_can_move_to_the_same_start);

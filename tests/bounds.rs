@@ -42,7 +42,7 @@ fn fault(reply: &Reply) -> Option<String> {
 }
 
 #[tokio::test]
-async fn an_answer_that_passes_every_bound_becomes_a_problem() {
+async fn a_reply_over_every_limit_becomes_a_problem() {
     let mut office = Office::open(Engine::Sqlite).await;
     let huge = |bytes: usize| async move { "x".repeat(bytes) };
     office.answer_at(

@@ -65,7 +65,7 @@ async fn clean(office: &Office) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_api_writes_is_in_the_emr_under_the_emrs_own_number() {
+async fn api_writes_reach_the_emr_under_the_ids_of_the_emr() {
     let (office, mut emr) = attached().await;
     run(&mut emr, "select setval(pg_get_serial_sequence('openemr_postcalendar_events', 'pc_eid'), 4711)")
         .await;
@@ -105,7 +105,7 @@ async fn what_the_api_writes_is_in_the_emr_under_the_emrs_own_number() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_emr_writes_is_in_the_api_at_once_and_news_for_partners() {
+async fn emr_writes_reach_the_api_at_once_and_become_events() {
     let (office, mut emr) = attached().await;
     run(&mut emr, &event(5, "1", "1001", "2026-03-10", "10:00", 30)).await;
     assert_eq!(reason(&office, "10:15").await, "BOOKED");
@@ -161,7 +161,7 @@ async fn what_the_emr_writes_is_in_the_api_at_once_and_news_for_partners() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn series_are_the_days_that_the_emr_shows() {
+async fn recurring_events_expand_to_the_days_the_emr_shows() {
     let (_, mut emr) = attached().await;
     let rule = |freq: &str, unit: i64, more: &str| {
         format!(
@@ -203,7 +203,7 @@ async fn series_are_the_days_that_the_emr_shows() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_series_is_time_off_on_its_days_and_follows_when_it_is_changed() {
+async fn a_recurring_absence_blocks_its_days_and_follows_changes() {
     let (office, mut emr) = attached().await;
     let rule = "a:6:{s:17:\"event_repeat_freq\";s:1:\"1\";s:22:\"event_repeat_freq_type\";s:1:\"0\";s:6:\"exdate\";s:0:\"\";}";
     run(
@@ -275,7 +275,7 @@ fn dump(dsn: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn attaching_needs_the_rights_that_it_names_and_detaching_leaves_the_emr_as_it_was() {
+async fn attaching_names_missing_grants_and_detaching_restores_the_emr() {
     let (mut owner, db, dsn, role) = with_roles().await;
     let bridge = Bridge::named("openemr-postgresql").unwrap();
     assert!(Bridge::of(&db).await.unwrap().is_none());
@@ -339,7 +339,7 @@ async fn attaching_needs_the_rights_that_it_names_and_detaching_leaves_the_emr_a
 }
 
 #[tokio::test]
-async fn a_practice_of_sqlite_has_no_bridge_and_says_so() {
+async fn a_sqlite_practice_cannot_have_a_bridge() {
     let office = Office::open(Engine::Sqlite).await;
     let bridge = Bridge::named("openemr-postgresql").unwrap();
     assert!(Bridge::of(&office.db).await.unwrap().is_none());
@@ -350,7 +350,7 @@ async fn a_practice_of_sqlite_has_no_bridge_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn staff_and_callers_who_race_never_hinder_staff_and_no_caller_is_put_on_what_was_there() {
+async fn concurrent_callers_never_block_staff_or_double_book() {
     let (office, _) = attached().await;
     let office = std::sync::Arc::new(office);
     let token: std::sync::Arc<str> = office.token("all").await.into();

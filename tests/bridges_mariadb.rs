@@ -1,10 +1,14 @@
 //! Practices whose EMR is on `MariaDB`. They need `tests/postgres tests/mariadb` and
 //! `TEST_ATTACHED=mariadb`.
 
+mod behind;
+mod changes;
+mod ids;
 mod line;
 mod orphans;
 mod outages;
 mod survival;
+mod waits;
 mod work;
 
 use serde_json::{Value, json};
@@ -19,13 +23,7 @@ const CHECK: &str = "/v1/DemoOffice/availability/providers/1/check?date=2026-03-
 /// An office whose `DemoOffice` is attached, and the name of its EMR's database.
 async fn attached() -> (Office, String) {
     let office = Office::open(Engine::Postgres).await;
-    let mut session = session(&office).await;
-    let emr = one(
-        &mut session,
-        "select substr(o, 8) from pg_foreign_table, unnest(ftoptions) o where ftrelid = \
-            'emr_outbox'::regclass and o like 'dbname=%'",
-    )
-    .await;
+    let emr = mariadb::database_of(&office.db).await.unwrap();
     (office, emr)
 }
 
@@ -80,7 +78,7 @@ const EVENTS: &str = "select concat_ws(' ', pc_catid, pc_aid, pc_pid, pc_eventDa
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn what_the_api_writes_is_in_the_emr_under_the_emrs_own_number() {
+async fn api_writes_reach_the_emr_under_the_ids_of_the_emr() {
     let (office, emr) = attached().await;
     mariadb::run(&emr, "alter table openemr_postcalendar_events auto_increment = 4712");
     let body = json!({
@@ -122,7 +120,7 @@ async fn what_the_api_writes_is_in_the_emr_under_the_emrs_own_number() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn what_the_emr_writes_is_known_before_a_booking_and_after_a_poll() {
+async fn emr_writes_are_known_before_a_booking_and_after_a_poll() {
     let (office, emr) = attached().await;
     assert_eq!(
         mariadb::run(
@@ -192,7 +190,7 @@ async fn what_the_emr_writes_is_known_before_a_booking_and_after_a_poll() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn what_the_emrs_tables_refuse_is_told_and_nothing_is_left_of_it() {
+async fn a_write_that_the_emr_rejects_is_reported_and_rolled_back() {
     let (office, emr) = attached().await;
     mariadb::run(
         &emr,

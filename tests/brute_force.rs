@@ -1,4 +1,4 @@
-//! Guessing a secret is limited; knowing it is not.
+//! Attempts at a secret are limited; callers that know it are not.
 
 use futures::future::join_all;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::office::{Engine, Office, Reply};
 
 const HOME: &str = "198.51.100.7";
 
-/// The key with the secret that `secret` makes; all have one id.
+/// Returns the key with the secret that `secret` generates; all keys have one id.
 fn key(secret: u8) -> String {
     let mut random = [secret; 48];
     random[..16].fill(7);
@@ -17,7 +17,7 @@ fn key(secret: u8) -> String {
 
 const RIGHT: u8 = 0;
 
-/// A practice with the key [`RIGHT`].
+/// Opens an office whose practice has the key [`RIGHT`].
 async fn open() -> Office {
     let office = Office::open(Engine::Sqlite).await;
     let own = ApiKey::parse(office.api_key("all")).unwrap();
@@ -35,7 +35,7 @@ async fn exchange(office: &Office, address: &str, key: &str) -> Reply {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_burst_of_wrong_guesses_gets_no_more_answers_than_the_limit() {
+async fn a_burst_of_wrong_guesses_gets_at_most_the_limit_of_replies() {
     let office = open().await;
     let guesses: Vec<String> = (1..=200).map(key).collect();
     let replies = join_all(guesses.iter().map(|it| exchange(&office, HOME, it))).await;
@@ -43,7 +43,7 @@ async fn a_burst_of_wrong_guesses_gets_no_more_answers_than_the_limit() {
     let refused = replies.iter().filter(|it| it.status == 429).count();
     assert_eq!(answered + refused, 200);
     assert!((1..=10).contains(&answered), "{answered} guesses were answered");
-    // What was refused was not counted: the rest of the ten, and no more, are answered yet.
+    // Rejected attempts were not counted: the rest of the ten still get a reply, and no more.
     let mut later = 0;
     for wrong in &guesses[..20] {
         later += usize::from(exchange(&office, HOME, wrong).await.status == 401);
@@ -52,7 +52,7 @@ async fn a_burst_of_wrong_guesses_gets_no_more_answers_than_the_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn guessing_many_keys_from_one_address_is_limited_too() {
+async fn attempts_at_many_keys_from_one_address_are_limited() {
     let office = Office::open(Engine::Sqlite).await;
     let keys: Vec<String> = (0..60).map(|n| ApiKey::from_random(Mode::Live, &[n; 48]).reveal()).collect();
     let replies = join_all(keys.iter().map(|it| exchange(&office, HOME, it))).await;
@@ -61,13 +61,13 @@ async fn guessing_many_keys_from_one_address_is_limited_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_partner_may_exchange_its_key_as_often_as_it_likes() {
+async fn successful_exchanges_are_not_limited() {
     let office = open().await;
     let key = key(RIGHT);
     for _ in 0..40 {
         exchange(&office, HOME, &key).await.expect(200);
     }
-    // This environment has forgotten the partner; the store hasn't.
+    // This environment has forgotten the partner; the store has not.
     office.set_time("2026-03-09T12:10:00Z");
     for reply in join_all((0..60).map(|_| exchange(&office, HOME, &key))).await {
         reply.expect(200);
@@ -75,7 +75,7 @@ async fn a_partner_may_exchange_its_key_as_often_as_it_likes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn strangers_cannot_lock_a_partner_out() {
+async fn attackers_cannot_lock_out_a_partner() {
     let office = open().await;
     for wrong in 1..=12 {
         exchange(&office, "203.0.113.1", &key(wrong)).await;
@@ -90,7 +90,7 @@ async fn strangers_cannot_lock_a_partner_out() {
     exchange(&office, HOME, &key(RIGHT)).await.expect(200);
 }
 
-/// As many wrong secrets as the near limits let through, from networks that have nothing in common.
+/// As many wrong secrets as the local limits admit, from unrelated networks.
 async fn attack(office: &Office, networks: u16, one: impl AsyncFn(&str, u8)) {
     for network in 0..networks {
         let address = format!("2001:db8:{network:x}::1");
@@ -100,7 +100,7 @@ async fn attack(office: &Office, networks: u16, one: impl AsyncFn(&str, u8)) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn wrong_secrets_from_everywhere_refuse_no_right_key_from_a_new_address() {
+async fn a_distributed_attack_does_not_block_a_valid_key_at_a_new_address() {
     let office = open().await;
     attack(&office, 13, async |address, wrong| {
         exchange(&office, address, &key(wrong)).await.expect_problem(401, "INVALID_API_KEY");
@@ -112,7 +112,7 @@ async fn wrong_secrets_from_everywhere_refuse_no_right_key_from_a_new_address() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn wrong_secrets_from_everywhere_lock_no_administrator_out() {
+async fn a_distributed_attack_does_not_lock_out_administrators() {
     let office = Office::open(Engine::Sqlite).await;
     let call = async |address: &str, secret: &str| {
         office.call_from(address, "GET", "/v1/admin/audit", &[("x-admin-secret", secret)], None).await
@@ -132,7 +132,7 @@ async fn wrong_secrets_from_everywhere_lock_no_administrator_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn networks_of_one_owner_share_a_limit() {
+async fn ipv6_subnets_of_one_site_share_a_limit() {
     let office = Office::open(Engine::Sqlite).await;
     let mut answered = 0;
     for network in 0..20 {
@@ -148,7 +148,7 @@ async fn networks_of_one_owner_share_a_limit() {
 }
 
 #[tokio::test]
-async fn a_mistyped_key_at_the_portal_is_an_attempt_at_a_key() {
+async fn a_mistyped_key_at_the_portal_counts_as_an_attempt() {
     let office = Office::open(Engine::Sqlite).await;
     let mut mistyped = office.api_key("all").to_owned();
     mistyped.pop();

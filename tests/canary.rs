@@ -1,6 +1,5 @@
 //! Patient data stays in the practice's database: every free field, path, query and header carries
-//! a value that can't be mistaken, and then everything that is written elsewhere is searched for
-//! it.
+//! an unmistakable value, and then everything written elsewhere is searched for it.
 
 mod written;
 
@@ -9,24 +8,23 @@ use serde_json::{Value, json};
 use tracing::instrument::WithSubscriber;
 
 use crate::{
-    office::{ADMIN_SECRET, Answer, Logs, Office, Receiver, Reply, all_routes, on_both_databases},
+    office::{ADMIN_SECRET, Answer, Logs, Office, Receiver, Reply, on_both_databases},
     pipeline,
 };
 use written::traces_in;
 
-/// In every text that is sent; searched for without regard to case.
+/// Included in every text that is sent; searched for case-insensitively.
 const CANARY: &str = "Canary7f3a";
-/// The canaries among values that must have a form.
+/// The canaries among values with a fixed format.
 const PHONE: &str = "(212) 555-0987";
 const BORN: &str = "1987-06-05";
 
-/// The description of the routes, to be asked for schemas.
+/// The description of the routes, as the source of schemas.
 struct Description(Value);
 
 impl Description {
     fn read() -> Self {
-        let (_, openapi) = all_routes().split_for_parts();
-        Self(serde_json::to_value(shared::api::describe(openapi)).unwrap())
+        Self(crate::described::described())
     }
 
     fn operations(&self) -> Vec<(String, String, &Value)> {
@@ -39,7 +37,7 @@ impl Description {
         operations
     }
 
-    /// A value of the schema with a canary wherever a text is free.
+    /// Returns a value of the schema with a canary wherever free text is allowed.
     fn value(&self, schema: &Value, name: &str) -> Value {
         if let Some(reference) = schema["$ref"].as_str() {
             return self.value(self.0.pointer(&reference[1..]).unwrap(), name);
@@ -65,8 +63,8 @@ impl Description {
         }
     }
 
-    /// The query that gives every documented parameter a canary, or a good value where a canary
-    /// would be refused.
+    /// Returns a query with a canary for every documented parameter, or with a valid value where a
+    /// canary would be rejected.
     fn query(&self, operation: &Value, good: bool) -> String {
         let mut query = vec![format!("unknown={CANARY}")];
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
@@ -111,8 +109,8 @@ fn text(schema: &Value, name: &str) -> String {
     }
 }
 
-/// Headers that carry what a careless caller puts into them. A well-formed `X-Request-Id` is the
-/// caller's to choose and is logged by contract, so this one isn't.
+/// Headers that a careless caller might send. A well-formed `X-Request-Id` is chosen by the caller
+/// and logged by contract, so this one is malformed.
 fn headers(token: &str) -> Vec<(&'static str, String)> {
     vec![
         ("authorization", format!("Bearer {token}")),
@@ -138,7 +136,7 @@ async fn send(office: &Office, method: &str, path: &str, body: Option<&str>) -> 
     office.call(method, path, &headers, body).await
 }
 
-/// The path with its practice, and `id` for everything else.
+/// Returns the path with its practice, and `id` for everything else.
 fn path(template: &str, practice: &str, id: &str) -> String {
     let segments = template.split('/').map(|segment| match segment {
         "{PPass}" => practice,
@@ -148,11 +146,12 @@ fn path(template: &str, practice: &str, id: &str) -> String {
     segments.collect::<Vec<_>>().join("/")
 }
 
-/// Calls every operation, well and badly. How many writes to the practice went through.
+/// Calls every operation with valid and invalid input; returns how many writes to the practice
+/// succeeded.
 async fn call_everything(office: &Office, description: &Description) -> usize {
     let mut written = 0;
     for (method, template, operation) in description.operations() {
-        // What a partner says about itself belongs into the control plane.
+        // A partner's own profile belongs in the control plane.
         let of_practice = template.contains("{PPass}") && !template.ends_with("/auth/token");
         let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
         let good = description.value(schema, "").to_string();
@@ -181,7 +180,7 @@ async fn call_everything(office: &Office, description: &Description) -> usize {
 }
 
 /// The writes whose order matters.
-async fn live_through_a_visit(office: &Office, description: &Description) {
+async fn write_a_visit_lifecycle(office: &Office, description: &Description) {
     let of = |name: &str| description.0.pointer(&format!("/components/schemas/{name}")).unwrap();
     let create = description.value(of("CreateProspect"), "").to_string();
     let created = send(office, "POST", "/v1/DemoOffice/prospects", Some(&create)).await;
@@ -198,7 +197,7 @@ async fn live_through_a_visit(office: &Office, description: &Description) {
     visit["ProviderTime"] = json!("15:00");
     let booked = send(office, "POST", "/v1/DemoOffice/visits/book", Some(&visit.to_string())).await;
     let visit_id = booked.expect(201)["data"]["VisitID"].as_i64().unwrap();
-    // Refused: who and when is in the way.
+    // Rejected: the person and the time conflict.
     let mut clash = visit.clone();
     clash["VisitNotes"] = json!(format!("{CANARY} again"));
     let token = office.token("all").await;
@@ -211,8 +210,8 @@ async fn live_through_a_visit(office: &Office, description: &Description) {
     send(office, "POST", &format!("{visit_path}/cancel"), None).await.expect(200);
 }
 
-/// From the log to the partner's endpoint, which refuses one event and tells patients' data in its
-/// answer to another; all that was in the queue.
+/// Delivers from the log to the partner's endpoint, which rejects one event and includes patient
+/// data in the response to another; returns everything that was queued.
 async fn deliver_events(office: &Office, hook: &Receiver) -> String {
     hook.then(Answer::status(500));
     hook.then(Answer::status(200).body(format!("thank you for {CANARY}")));
@@ -223,7 +222,7 @@ async fn deliver_events(office: &Office, hook: &Receiver) -> String {
     bodies.join("\n")
 }
 
-async fn what_patients_tell_stays_in_the_practices_database(office: Office) {
+async fn patient_data_stays_in_the_practice_database(office: Office) {
     let logs = Logs::default();
     let hook = Receiver::start().await;
     let description = Description::read();
@@ -231,7 +230,7 @@ async fn what_patients_tell_stays_in_the_practices_database(office: Office) {
         let signup = json!({ "hookUrl": hook.url, "scopes": ["Patients", "Encounters"] });
         office.post("/v1/webhooks/signup", &signup).await.expect(201);
         office.sql(&format!("update tags set name = '{CANARY}' where tag_id = 1")).await;
-        live_through_a_visit(&office, &description).await;
+        write_a_visit_lifecycle(&office, &description).await;
         let queued = deliver_events(&office, &hook).await;
         let written = call_everything(&office, &description).await;
         assert!(written >= 10, "only {written} writes went through");
@@ -242,7 +241,7 @@ async fn what_patients_tell_stays_in_the_practices_database(office: Office) {
 
     let measured = logs.metrics().len();
     assert!(measured > 100, "only {measured} lines with metrics were searched");
-    // The canaries are where they belong, so that the search proves something …
+    // The canaries are where they belong, so the search is meaningful …
     let kept = office.integer(&format!("select count(*) from patients where first_name = '{CANARY}'")).await;
     assert!(kept >= 1);
     // … and nowhere else.
@@ -260,4 +259,4 @@ async fn what_patients_tell_stays_in_the_practices_database(office: Office) {
         assert!(traces.is_empty(), "{place} holds patient data: {traces:?}");
     }
 }
-on_both_databases!(what_patients_tell_stays_in_the_practices_database);
+on_both_databases!(patient_data_stays_in_the_practice_database);

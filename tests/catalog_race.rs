@@ -1,4 +1,4 @@
-//! Bulk requests at the same time. Only `PostgreSQL` lets them meet.
+//! Concurrent bulk requests. Only `PostgreSQL` runs them concurrently.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::office::{Office, on_both_databases};
 const CALLS: usize = 8;
 const PRODUCTS: usize = 200;
 
-/// Each call sets one field of the same products, in an order of its own.
+/// Each call sets one field of the same products, each in a different order.
 fn body(call: usize) -> Value {
     let mut products: Vec<Value> = (0..PRODUCTS)
         .map(|number| {
@@ -32,7 +32,7 @@ fn body(call: usize) -> Value {
     json!({ "products": products })
 }
 
-async fn calls_for_the_same_products_at_the_same_time_all_count(office: Office) {
+async fn concurrent_upserts_of_the_same_products_all_succeed(office: Office) {
     let products = i64::try_from(PRODUCTS).unwrap();
     let token = office.token("all").await;
     let bodies: Vec<Value> = (0..CALLS).map(body).collect();
@@ -53,4 +53,4 @@ async fn calls_for_the_same_products_at_the_same_time_all_count(office: Office) 
         "a call overwrote what another had just written"
     );
 }
-on_both_databases!(calls_for_the_same_products_at_the_same_time_all_count);
+on_both_databases!(concurrent_upserts_of_the_same_products_all_succeed);

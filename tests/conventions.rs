@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::office::{Engine, Office};
 
 #[tokio::test]
-async fn a_request_id_is_the_callers_own_when_it_is_well_formed() {
+async fn a_well_formed_request_id_of_the_caller_is_used() {
     let office = Office::open(Engine::Sqlite).await;
     let with = async |id: &str| {
         office
@@ -21,7 +21,7 @@ async fn a_request_id_is_the_callers_own_when_it_is_well_formed() {
 }
 
 #[tokio::test]
-async fn no_answer_may_be_stored() {
+async fn responses_are_never_cacheable() {
     let office = Office::open(Engine::Sqlite).await;
     for path in ["/v1/health", "/v1/me", "/v1/none"] {
         assert_eq!(office.get(path).await.header("cache-control"), "no-store");
@@ -29,7 +29,7 @@ async fn no_answer_may_be_stored() {
 }
 
 #[tokio::test]
-async fn an_unknown_path_is_404_and_a_wrong_method_405_with_the_right_ones() {
+async fn an_unknown_path_returns_404_and_a_wrong_method_405_with_allow() {
     let office = Office::open(Engine::Sqlite).await;
     office.get("/v1/nothing/here/at/all").await.expect_problem(404, "NOT_FOUND");
     let reply = office.delete("/v1/me").await;
@@ -54,7 +54,7 @@ async fn a_body_must_be_a_json_object_of_at_most_one_mebibyte() {
 }
 
 #[tokio::test]
-async fn a_key_over_its_limit_is_told_when_to_come_back() {
+async fn a_key_over_its_limit_gets_retry_after() {
     let office = Office::open(Engine::Sqlite).await;
     let id = shared::auth::api_key::ApiKey::parse(office.api_key("all")).unwrap().id;
     let mut record = office.app.control.api_key(&id).await.unwrap().unwrap();
@@ -73,7 +73,7 @@ async fn a_key_over_its_limit_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn calls_are_recorded_by_template_without_ids_or_queries() {
+async fn calls_are_recorded_by_path_template_without_ids_or_queries() {
     let office = Office::open(Engine::Sqlite).await;
     office.get("/v1/me?search=Secretname").await.expect(200);
     office.app.flush().await;

@@ -51,7 +51,7 @@ fn with_body() -> Vec<Operation> {
 }
 
 #[tokio::test]
-async fn a_field_that_a_request_does_not_have_is_named_not_dropped() {
+async fn an_unknown_field_is_named_and_not_ignored() {
     let callers = Callers::open().await;
     for operation in with_body() {
         let reply = callers.json(&operation, r#"{"NoSuchField":1,"other field":null}"#).await;
@@ -65,7 +65,7 @@ async fn a_field_that_a_request_does_not_have_is_named_not_dropped() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_object_is_400_and_one_of_another_type_415() {
+async fn a_body_that_is_not_a_json_object_returns_400_and_another_type_415() {
     let callers = Callers::open().await;
     for operation in with_body() {
         for body in ["", "{", "[]", "null", "\"text\"", "{\"a\":1}x", "\u{feff}{}"] {
@@ -83,7 +83,7 @@ async fn a_body_that_is_no_json_object_is_400_and_one_of_another_type_415() {
 }
 
 #[tokio::test]
-async fn a_body_beyond_its_limit_is_413() {
+async fn a_body_over_its_limit_returns_413() {
     let callers = Callers::open().await;
     for operation in with_body() {
         let mebibytes = if operation.path == "/v1/products" { 5 } else { 1 };
@@ -95,7 +95,7 @@ async fn a_body_beyond_its_limit_is_413() {
 }
 
 #[tokio::test]
-async fn path_query_and_headers_beyond_their_limit_are_431() {
+async fn a_path_query_or_headers_over_the_limit_return_431() {
     let callers = Callers::open().await;
     for operation in operations() {
         let path = format!("{}?x={}", operation.filled(), "x".repeat(8 << 10));
@@ -111,7 +111,7 @@ async fn path_query_and_headers_beyond_their_limit_are_431() {
 }
 
 #[tokio::test]
-async fn a_method_that_a_path_does_not_have_is_405_and_allow_names_those_it_has() {
+async fn an_unsupported_method_returns_405_and_allow_lists_the_others() {
     let callers = Callers::open().await;
     let all = operations();
     for operation in &all {
@@ -134,7 +134,7 @@ async fn a_method_that_a_path_does_not_have_is_405_and_allow_names_those_it_has(
 }
 
 #[tokio::test]
-async fn every_answer_has_the_callers_request_id_and_may_not_be_stored() {
+async fn every_response_has_the_request_id_and_is_not_cacheable() {
     let callers = Callers::open().await;
     for operation in operations() {
         for body in [None, Some("{}")] {
@@ -153,7 +153,7 @@ async fn every_answer_has_the_callers_request_id_and_may_not_be_stored() {
 }
 
 #[tokio::test]
-async fn every_call_with_a_key_tells_what_is_left_of_its_rate() {
+async fn every_call_with_a_key_returns_its_remaining_rate() {
     let callers = Callers::open().await;
     for operation in operations().iter().filter(|it| matches!(it.access, Access::Partner(_))) {
         let reply = callers.json(operation, "{}").await;
@@ -163,7 +163,7 @@ async fn every_call_with_a_key_tells_what_is_left_of_its_rate() {
 }
 
 #[tokio::test]
-async fn head_is_answered_as_get_is_without_the_body() {
+async fn head_returns_what_get_does_without_the_body() {
     let callers = Callers::open().await;
     for operation in operations().iter().filter(|it| it.method == "GET") {
         let get = callers.call("GET", operation, "application/json", None).await;
@@ -178,7 +178,7 @@ async fn head_is_answered_as_get_is_without_the_body() {
 }
 
 #[tokio::test]
-async fn health_tells_the_version_and_nothing_else() {
+async fn health_returns_only_the_version() {
     let office = Office::open(Engine::Sqlite).await;
     let reply = office.call("GET", "/v1/health", &[], None).await;
     assert_eq!(
@@ -189,7 +189,7 @@ async fn health_tells_the_version_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn the_description_is_served_as_it_is_committed() {
+async fn the_committed_openapi_file_is_served_unchanged() {
     let office = Office::open(Engine::Sqlite).await;
     let committed = include_str!("../infra/openapi.json");
     let reply = office.call("GET", "/v1/openapi.json", &[], None).await;
@@ -198,19 +198,19 @@ async fn the_description_is_served_as_it_is_committed() {
 }
 
 #[tokio::test]
-async fn the_description_names_the_host_that_partners_call_where_the_deployment_has_one() {
+async fn the_description_names_the_public_host_of_the_deployment() {
     let mut office = Office::open(Engine::Sqlite).await;
     let app = office.another_app(|parts| parts.config.api_domain_name = Some("api.example.com".to_owned()));
     office.answer_with(app);
     let reply = office.call("GET", "/v1/openapi.json", &[], None).await;
     let mut described = reply.expect(200).clone();
-    let servers = described.as_object_mut().unwrap().remove("servers");
-    assert_eq!(servers, Some(json!([{ "url": "https://api.example.com" }])));
+    let servers = std::mem::replace(&mut described["servers"], json!([{ "url": "/" }]));
+    assert_eq!(servers, json!([{ "url": "https://api.example.com" }]));
     assert_eq!(described, serde_json::from_str::<Value>(include_str!("../infra/openapi.json")).unwrap());
 }
 
 #[tokio::test]
-async fn a_path_that_begins_with_a_word_of_the_apis_own_is_no_practice() {
+async fn a_path_that_begins_with_a_reserved_word_is_not_a_practice() {
     let office = Office::open(Engine::Sqlite).await;
     for word in ["admin", "auth", "products", "kb", "me", "webhooks", "portal", "access-requests", "health"] {
         office.get(&format!("/v1/{word}/availability/providers")).await.expect_problem(404, "NOT_FOUND");
@@ -220,14 +220,14 @@ async fn a_path_that_begins_with_a_word_of_the_apis_own_is_no_practice() {
 
 /// Returns the query parameters of this operation.
 fn parameters(operation: &Operation) -> Vec<String> {
-    let description: Value = serde_json::from_str(include_str!("../infra/openapi.json")).unwrap();
+    let description = crate::described::described();
     let documented = &description["paths"][&operation.path][operation.method.to_lowercase()]["parameters"];
     let in_query = documented.as_array().into_iter().flatten().filter(|it| it["in"] == "query");
     in_query.map(|it| it["name"].as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
-async fn a_parameter_that_a_list_does_not_have_is_named_not_dropped() {
+async fn an_unknown_list_parameter_is_named_and_not_ignored() {
     let callers = Callers::open().await;
     let lists: Vec<Operation> = operations().into_iter().filter(|it| !parameters(it).is_empty()).collect();
     assert!(lists.len() >= 15, "{}", lists.len());
@@ -255,7 +255,7 @@ async fn a_parameter_that_a_list_does_not_have_is_named_not_dropped() {
 }
 
 #[tokio::test]
-async fn a_query_of_other_than_utf8_is_malformed() {
+async fn a_query_that_is_not_utf8_is_malformed() {
     let office = Office::open(Engine::Sqlite).await;
     for (query, location) in
         [("search=%ff", "query.search"), ("search=%zz", "query.search"), ("%ff=1", "query")]
@@ -268,7 +268,7 @@ async fn a_query_of_other_than_utf8_is_malformed() {
 }
 
 #[tokio::test]
-async fn a_post_that_takes_nothing_takes_an_empty_object_and_refuses_anything_else() {
+async fn a_post_without_fields_accepts_only_an_empty_object() {
     let callers = Callers::open().await;
     let posts: Vec<Operation> =
         operations().into_iter().filter(|it| it.method == "POST" && !it.body).collect();
@@ -291,7 +291,7 @@ async fn a_post_that_takes_nothing_takes_an_empty_object_and_refuses_anything_el
 }
 
 #[tokio::test]
-async fn a_field_that_is_given_twice_is_named_whatever_its_values() {
+async fn a_duplicate_field_is_named() {
     let callers = Callers::open().await;
     for operation in with_body() {
         let reply = callers.json(&operation, r#"{"Twice":1,"Twice":1,"Once":2}"#).await;
@@ -312,7 +312,7 @@ async fn a_field_that_is_given_twice_is_named_whatever_its_values() {
 }
 
 #[tokio::test]
-async fn a_body_in_another_charset_or_compressed_is_415() {
+async fn a_compressed_body_or_another_charset_returns_415() {
     let office = Office::open(Engine::Sqlite).await;
     let token = format!("Bearer {}", office.token("all").await);
     let patch = async |content_type: &str, encoding: Option<&str>| {
@@ -335,7 +335,7 @@ async fn a_body_in_another_charset_or_compressed_is_415() {
 }
 
 #[tokio::test]
-async fn a_method_that_is_allowed_is_not_refused_as_one_that_is_not() {
+async fn an_allowed_method_never_returns_405() {
     let office = Office::open(Engine::Sqlite).await;
     let request = |method: &str, uri: &str| {
         axum::http::Request::builder().method(method).uri(uri).body(axum::body::Body::empty()).unwrap()

@@ -42,7 +42,7 @@ async fn opened(name: &str, secret: &str, timeouts: Timeouts) -> sql::Result<Ten
 }
 
 /// Returns an error with its causes.
-fn in_words(error: &sql::Error) -> String {
+fn with_causes(error: &sql::Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
@@ -53,7 +53,7 @@ fn in_words(error: &sql::Error) -> String {
 }
 
 #[tokio::test]
-async fn a_server_is_believed_by_the_root_below_its_connection_string_and_by_its_name() {
+async fn a_server_is_verified_by_the_given_root_and_by_its_name() {
     let dsn = new_database("tls").await;
     let (dsn, _) = dsn.split_once('?').unwrap();
     let authority = std::env::var("TEST_POSTGRES_CA").expect("tests/postgres sets it");
@@ -79,7 +79,7 @@ async fn a_server_is_believed_by_the_root_below_its_connection_string_and_by_its
         for result in [migrated("Tls", secret).await, opened("Tls", secret, timeouts::DATABASE).await] {
             let error = result.unwrap_err();
             assert!(matches!(error, sql::Error::Unavailable(_)), "{error:?}");
-            assert!(in_words(&error).contains(reason), "{}", in_words(&error));
+            assert!(with_causes(&error).contains(reason), "{}", with_causes(&error));
         }
     }
     // Without host name verification, the authority is still verified.
@@ -89,11 +89,11 @@ async fn a_server_is_believed_by_the_root_below_its_connection_string_and_by_its
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_is_named_at_once_and_the_others_are_migrated() {
+async fn a_server_that_refuses_is_named_and_the_others_are_migrated() {
     let office = Office::open(Engine::Postgres).await;
     let refusing = "postgres://nobody:hunter22@127.0.0.1:9/nowhere?sslmode=disable";
     let error = ends("a refusal", migrated("Refused", refusing)).await.unwrap_err();
-    assert!(in_words(&error).contains("127.0.0.1:9: Connection refused"), "{}", in_words(&error));
+    assert!(with_causes(&error).contains("127.0.0.1:9: Connection refused"), "{}", with_causes(&error));
     let app = office.another_app(|parts| {
         let dsn = office.dsn().to_owned();
         let secrets = [("DSN_DEMOOFFICE", refusing), ("DSN_OTHEROFFICE", &dsn), ("CATALOG_DSN", refusing)];
@@ -135,7 +135,7 @@ async fn count(session: &mut PgConnection, query: &str) -> i64 {
 const OTHERS: &str =
     "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
 
-async fn broken_off(dsn: String, secret: String) {
+async fn interrupted_migration(dsn: String, secret: String) {
     let db = migrated("Broken", &dsn).await.unwrap();
     // Undo the newest migration and block it with another session's lock.
     run_sql(&db, "delete from _sqlx_migrations where version = 9; drop function free_id(regclass, text)")
@@ -158,7 +158,7 @@ async fn broken_off(dsn: String, secret: String) {
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
     // The awaited lock is still held: the server itself must detect that the client is gone.
-    eventually("the end of what it began", async || (count(&mut looker, waiting).await == 0).then_some(()))
+    eventually("the end of its statement", async || (count(&mut looker, waiting).await == 0).then_some(()))
         .await;
     let locks = "select count(*) from pg_locks where locktype = 'advisory'
         and database = (select oid from pg_database where datname = current_database())";
@@ -169,16 +169,16 @@ async fn broken_off(dsn: String, secret: String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_migration_that_is_broken_off_is_in_nobodys_way() {
+async fn an_interrupted_migration_blocks_nothing() {
     let dsn = new_database("broken").await;
-    broken_off(dsn.clone(), dsn).await;
+    interrupted_migration(dsn.clone(), dsn).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_migration_by_way_of_a_pooler_that_is_broken_off_is_in_nobodys_way() {
+async fn an_interrupted_migration_through_a_pooler_blocks_nothing() {
     let dsn = new_database("broken").await;
     let by_pooler = pooled(&dsn);
-    broken_off(dsn, by_pooler.clone()).await;
+    interrupted_migration(dsn, by_pooler.clone()).await;
     // Statement names belong to a session, and by now this session serves another client.
     let mut raw = session(&by_pooler).await;
     for _ in 0..4 {
@@ -189,13 +189,13 @@ async fn a_migration_by_way_of_a_pooler_that_is_broken_off_is_in_nobodys_way() {
 }
 
 #[tokio::test]
-async fn a_migration_that_fails_leaves_the_database_as_it_was() {
+async fn a_failed_migration_leaves_the_database_unchanged() {
     let dsn = new_database("foreign").await;
     let mut admin = session(&dsn).await;
     // Create part of a migration's result in its schema, but not its first table.
     admin.execute("create schema partner_api; create table partner_api.log (entry text)").await.unwrap();
     let error = migrated("Foreign", &dsn).await.unwrap_err();
-    assert!(in_words(&error).contains("\"log\" already exists"), "{}", in_words(&error));
+    assert!(with_causes(&error).contains("\"log\" already exists"), "{}", with_causes(&error));
     assert_eq!(count(&mut admin, OURS).await, 1);
     eventually("the end of its session", async || (count(&mut admin, OTHERS).await == 0).then_some(())).await;
 }
@@ -216,7 +216,7 @@ async fn limits(db: &TenantDb) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn limits_are_the_roles_or_the_transactions_and_never_left_in_a_poolers_session() {
+async fn limits_never_stay_in_the_session_of_a_pooler() {
     let dsn = new_database("limits").await;
     let by_pooler = pooled(&dsn);
     migrated("Limits", &dsn).await.unwrap().close().await;
@@ -266,7 +266,7 @@ async fn limits_are_the_roles_or_the_transactions_and_never_left_in_a_poolers_se
 }
 
 #[tokio::test]
-async fn limits_hold_for_the_role_that_logs_in_and_for_the_one_that_it_acts_as() {
+async fn limits_apply_to_the_login_role_and_to_the_role_it_acts_as() {
     let dsn = new_database("roles").await;
     let (server, _) = dsn.split_once('?').unwrap();
     let (_, name) = server.rsplit_once('/').unwrap();
@@ -303,7 +303,7 @@ async fn limits_hold_for_the_role_that_logs_in_and_for_the_one_that_it_acts_as()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn by_way_of_a_pooler_everybody_is_answered_with_what_is_his() {
+async fn callers_through_a_pooler_get_only_their_own_results() {
     let mut office = Office::open(Engine::Postgres).await;
     office.pool();
     let office = Arc::new(office);

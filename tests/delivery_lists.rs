@@ -1,11 +1,15 @@
 //! Lists of deliveries at a hundred thousand: every filter finds its rows by key, without reading
 //! over others.
 
+use std::{cell::Cell, collections::BTreeSet};
+
+use serde::{Deserialize, Deserializer, de::Visitor, forward_to_deserialize_any};
 use serde_json::Value;
+use shared::control::deliveries::Delivery;
 use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
 
 use crate::{
-    office::{Answer, Engine, Office, Receiver, external},
+    office::{Answer, Engine, Office, Receiver, external, template},
     pipeline::{deliver, poll},
 };
 
@@ -85,7 +89,7 @@ async fn asked(office: &Office, of_admin: bool, path: &str) -> (Value, usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_list_of_deliveries_with_every_filter_asks_a_few_questions_a_page_at_a_hundred_thousand() {
+async fn every_delivery_list_and_filter_takes_a_few_queries_per_page() {
     if external().is_some() {
         return;
     }
@@ -131,7 +135,7 @@ async fn every_list_of_deliveries_with_every_filter_asks_a_few_questions_a_page_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_of_a_hundred_thousand_is_walked_from_end_to_end_without_a_gap() {
+async fn a_list_of_a_hundred_thousand_deliveries_is_paged_without_gaps() {
     if external().is_some() {
         return;
     }
@@ -150,4 +154,46 @@ async fn a_list_of_a_hundred_thousand_is_walked_from_end_to_end_without_a_gap() 
     let oldest = office.get("/v1/webhooks/deliveries?success=false").await;
     assert_eq!(oldest.expect(200)["data"].as_array().unwrap().len(), 2);
     assert_eq!(oldest.body["pagination"]["hasMore"], false);
+}
+
+/// Notes the names of the attributes that a structure is read from.
+struct Names<'a>(&'a Cell<&'static [&'static str]>);
+
+impl<'de> Deserializer<'de> for Names<'_> {
+    type Error = serde::de::value::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+        Err(serde::de::Error::custom("not a structure with names"))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, Self::Error> {
+        self.0.set(fields);
+        Err(serde::de::Error::custom("only its names were wanted"))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+#[test]
+fn every_attribute_of_a_delivery_except_its_history_and_claim_is_in_every_index() {
+    let names = Cell::default();
+    let _ = Delivery::deserialize(Names(&names));
+    let read: BTreeSet<&str> = names.get().iter().copied().collect();
+    assert!(read.len() >= 20 && read.contains("unscheduled"), "{read:?}");
+    let table = template().tables.iter().find(|it| it.id == "DeliveriesTable").unwrap();
+    for index in &table.indexes {
+        let keys = table.keys.iter().chain(&index.keys).map(|it| it.name.as_str());
+        let listed = index.attributes.as_ref().expect("listed attributes").iter().map(String::as_str);
+        let there: BTreeSet<&str> = keys.chain(listed).collect();
+        let missing: Vec<&&str> = read.difference(&there).collect();
+        assert_eq!(missing, [&"claimedUntil", &"history"], "{}", index.name);
+    }
 }

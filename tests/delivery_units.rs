@@ -54,7 +54,7 @@ async fn units(office: &Office) -> f64 {
 }
 
 #[tokio::test]
-async fn a_healthy_delivery_costs_seven_write_units_and_less_in_company() {
+async fn a_successful_delivery_costs_seven_write_units_and_less_in_a_batch() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     events(&office, 1..=1).await;
@@ -72,7 +72,7 @@ async fn a_healthy_delivery_costs_seven_write_units_and_less_in_company() {
 }
 
 #[tokio::test]
-async fn the_longest_names_still_fit_into_a_unit() {
+async fn the_longest_names_fit_into_one_write_unit() {
     let office = Office::open(Engine::Sqlite).await;
     let practicepass = PracticePass::try_from("P".repeat(40).as_str()).unwrap();
     let now = office.app.clock.now();
@@ -106,7 +106,7 @@ async fn the_longest_names_still_fit_into_a_unit() {
 }
 
 #[tokio::test]
-async fn what_an_endpoint_answers_is_kept_once_and_in_no_index() {
+async fn an_endpoint_response_is_stored_once_and_in_no_index() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     events(&office, 1..=1).await;
@@ -147,7 +147,7 @@ async fn what_an_endpoint_answers_is_kept_once_and_in_no_index() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_ends_together_is_written_together_and_counted_exactly() {
+async fn concurrent_outcomes_are_written_in_one_batch_and_counted_exactly() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     for id in 1..=30 {
@@ -168,7 +168,7 @@ async fn what_ends_together_is_written_together_and_counted_exactly() {
 }
 
 #[tokio::test]
-async fn an_outcome_that_is_refused_takes_none_of_the_others_with_it() {
+async fn a_rejected_outcome_does_not_affect_the_others() {
     let office = Office::open(Engine::Sqlite).await;
     let (control, now) = (&office.app.control, office.app.clock.now());
     let mut claimed = Vec::new();
@@ -214,7 +214,7 @@ async fn an_outcome_that_is_refused_takes_none_of_the_others_with_it() {
 /// By DynamoDB's documentation: one write unit per KB, two in a transaction. An index counts only
 /// when its entry changes, and twice when its key changes.
 #[tokio::test]
-async fn the_stand_in_counts_units_as_documented() {
+async fn the_stand_in_counts_write_units_as_documented() {
     let office = Office::open(Engine::Sqlite).await;
     let table = deliveries_table(&office);
     let item = |place: &str, bytes: usize| {

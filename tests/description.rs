@@ -1,4 +1,4 @@
-//! What the description says of every request and every answer.
+//! What the description states for every request and response.
 
 mod schema;
 
@@ -10,17 +10,14 @@ use std::{
 
 use serde_json::Value;
 
-use crate::office::all_routes;
-
 struct Description(Value);
 
 impl Description {
     fn read() -> Self {
-        let (_, openapi) = all_routes().split_for_parts();
-        Self(serde_json::to_value(shared::api::describe(openapi)).unwrap())
+        Self(crate::described::described())
     }
 
-    /// Every operation with its name, e.g. `GET /v1/me`.
+    /// Returns every operation with its name, e.g. `GET /v1/me`.
     fn operations(&self) -> impl Iterator<Item = (String, &Value)> {
         self.0["paths"].as_object().unwrap().iter().flat_map(|(path, item)| {
             let operations = item.as_object().unwrap().iter();
@@ -36,7 +33,7 @@ impl Description {
         }
     }
 
-    /// Every schema of what callers may send, with where it stands.
+    /// Returns every schema of callers' input, with its location.
     fn sent(&self) -> Vec<(String, &Value)> {
         let mut found = Vec::new();
         for (name, operation) in self.operations() {
@@ -72,13 +69,13 @@ fn is(schema: &Value, kind: &str) -> bool {
 }
 
 #[test]
-fn every_text_list_and_number_of_a_request_has_a_documented_limit() {
+fn every_text_list_and_number_in_a_request_has_a_documented_limit() {
     let description = Description::read();
     let mut texts = 0;
     for (place, schema) in description.sent() {
         let says = |word: &str| !schema[word].is_null();
         if is(schema, "string") {
-            // A form of fixed length or of a few words needs no other limit.
+            // A fixed-length format or an enumeration needs no other limit.
             assert!(["maxLength", "enum", "pattern", "format"].into_iter().any(says), "{place}: {schema}");
             texts += 1;
         }
@@ -96,8 +93,8 @@ fn every_text_list_and_number_of_a_request_has_a_documented_limit() {
 }
 
 #[test]
-fn every_success_has_an_envelope_of_the_reference() {
-    // Paths that the reference shows otherwise, and paths without a resource.
+fn every_success_has_an_envelope_from_the_reference() {
+    // Paths that the reference defines differently, and paths without a resource.
     let others = [
         ("POST /v1/{PPass}/auth/token", "accessToken expiresIn tokenType"),
         (
@@ -134,7 +131,7 @@ fn every_success_has_an_envelope_of_the_reference() {
 }
 
 #[test]
-fn a_creation_is_201_and_every_other_success_200() {
+fn a_creation_returns_201_and_every_other_success_200() {
     for (name, operation) in Description::read().operations() {
         let successes: Vec<&str> = operation["responses"]
             .as_object()
@@ -146,7 +143,7 @@ fn a_creation_is_201_and_every_other_success_200() {
         let expected: &[&str] = match name.as_str() {
             // Creates or changes.
             "POST /v1/webhooks/signup" | "POST /v1/{PPass}/tags/prospects/{id}" => &["200", "201"],
-            // Somebody decides later.
+            // Somebody decides about it later.
             "POST /v1/access-requests" => &["202"],
             "POST /v1/{PPass}/prospects"
             | "POST /v1/{PPass}/tickets"
@@ -164,9 +161,9 @@ fn a_creation_is_201_and_every_other_success_200() {
 }
 
 #[test]
-fn every_creation_takes_an_idempotency_key() {
+fn every_creation_accepts_an_idempotency_key() {
     for (name, operation) in Description::read().operations() {
-        // A session is nobody's record, and signing in again makes another one.
+        // A session is not a record, and signing in again creates another one.
         let creates = !operation["responses"]["201"].is_null() && name != "POST /v1/portal/session";
         let parameters = operation["parameters"].as_array();
         let takes = parameters.into_iter().flatten().any(|it| it["name"] == "Idempotency-Key");
@@ -175,9 +172,9 @@ fn every_creation_takes_an_idempotency_key() {
 }
 
 #[test]
-fn every_list_that_grows_is_paged_with_a_limit_of_25_and_at_most_100() {
+fn every_growing_list_is_paged_with_a_default_of_25_and_at_most_100() {
     let description = Description::read();
-    // Few and bounded by the practice: providers, visit types, tags.
+    // Short lists, bounded by the practice: providers, visit types, tags.
     let whole =
         ["GET /v1/{PPass}/availability/providers", "GET /v1/{PPass}/visit-types", "GET /v1/{PPass}/tags"];
     for (name, operation) in description.operations() {
@@ -192,7 +189,7 @@ fn every_list_that_grows_is_paged_with_a_limit_of_25_and_at_most_100() {
         let of = |wanted: &str| parameters.iter().find(|it| it["name"] == wanted).map(|it| &it["schema"]);
         assert!(of("page").or(of("cursor")).is_some(), "{name}");
         let limit = description.resolve(of("limit").unwrap());
-        // Only activity's says more: its CSV files are longer than its pages.
+        // Only activity differs: its CSV files are longer than its pages.
         if name != "GET /v1/admin/activity" {
             assert_eq!(
                 (&limit["minimum"], &limit["maximum"], &limit["default"]),
@@ -204,7 +201,7 @@ fn every_list_that_grows_is_paged_with_a_limit_of_25_and_at_most_100() {
 }
 
 #[test]
-fn fields_of_the_emr_are_pascal_case_and_those_of_the_platform_camel_case() {
+fn emr_fields_are_pascal_case_and_platform_fields_camel_case() {
     let description = Description::read();
     let pascal = |name: &str| name.starts_with(|c: char| c.is_ascii_uppercase());
     for (schema, definition) in description.0["components"]["schemas"].as_object().unwrap() {
@@ -225,7 +222,7 @@ fn fields_of_the_emr_are_pascal_case_and_those_of_the_platform_camel_case() {
 }
 
 #[test]
-fn every_operation_and_every_parameter_says_what_it_is() {
+fn every_operation_and_parameter_has_a_description() {
     for (name, operation) in Description::read().operations() {
         let says = |it: &Value| it["description"].as_str().is_some_and(|text| !text.trim().is_empty());
         assert!(says(operation), "{name} has only a summary");
@@ -236,7 +233,7 @@ fn every_operation_and_every_parameter_says_what_it_is() {
 }
 
 #[test]
-fn every_operation_shows_a_request_and_its_answer_and_both_keep_to_their_schemas() {
+fn every_operation_has_examples_that_match_their_schemas() {
     let description = Description::read();
     let mut shown = 0;
     for (name, operation) in description.operations() {
@@ -267,12 +264,11 @@ fn every_operation_shows_a_request_and_its_answer_and_both_keep_to_their_schemas
     assert!(shown > 85, "{shown}");
 }
 
-/// `utoipa` keeps one of two schemas of a name without a word.
+/// `utoipa` silently keeps one of two schemas with the same name.
 #[test]
-fn no_two_types_have_one_name_in_the_description() {
-    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+fn every_type_in_the_description_has_a_unique_name() {
     let mut places: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-    for file in rust_files(&root.join("shared/src")).into_iter().chain(rust_files(&root.join("functions"))) {
+    for file in ["shared/src", "functions"].iter().flat_map(|folder| rust_files(folder)) {
         for name in described_types(&fs::read_to_string(&file).unwrap()) {
             places.entry(name).or_default().push(file.clone());
         }
@@ -282,13 +278,18 @@ fn no_two_types_have_one_name_in_the_description() {
     assert!(twice.is_empty(), "{twice:?}");
 }
 
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
+/// Returns the Rust files below a folder of the project.
+pub(crate) fn rust_files(folder: &str) -> Vec<PathBuf> {
+    rust_files_below(&Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(folder))
+}
+
+fn rust_files_below(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let files = entries.flat_map(|path| if path.is_dir() { rust_files(&path) } else { vec![path] });
+    let files = entries.flat_map(|path| if path.is_dir() { rust_files_below(&path) } else { vec![path] });
     files.filter(|path| path.extension().is_some_and(|it| it == "rs")).collect()
 }
 
-/// The names that a source's types have in the description.
+/// Returns the names that a source's types have in the description.
 fn described_types(source: &str) -> Vec<String> {
     let mut names = Vec::new();
     let (mut described, mut renamed, mut in_macro) = (false, None, false);
@@ -316,7 +317,7 @@ fn described_types(source: &str) -> Vec<String> {
     names
 }
 
-/// `lines Name, 1, 100` of a `text_field!`.
+/// Reads `lines Name, 1, 100` of a `text_field!`.
 fn text_field(line: &str) -> Option<String> {
     let (name, limits) = line.strip_prefix("lines ").unwrap_or(line).split_once(',')?;
     let word =
@@ -324,7 +325,7 @@ fn text_field(line: &str) -> Option<String> {
     (word && limits.trim_start().starts_with(|c: char| c.is_ascii_digit())).then(|| name.to_owned())
 }
 
-/// The type that a line declares.
+/// Returns the type that a line declares.
 fn declared(line: &str) -> Option<String> {
     let mut words = line.split_whitespace().skip_while(|word| word.starts_with("pub"));
     let kind = words.next()?;
@@ -333,7 +334,7 @@ fn declared(line: &str) -> Option<String> {
 }
 
 #[test]
-fn a_type_is_found_however_it_is_declared() {
+fn a_type_is_found_in_any_form_of_declaration() {
     let source = "
 text_field! { One, 1, 100 }
 text_field! {

@@ -148,7 +148,7 @@ fn old_server_hello() -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_fault_of_an_endpoint_has_a_text_that_names_it() {
+async fn each_endpoint_fault_has_its_own_message() {
     let authority = Authority::new("Known");
     let strangers = Authority::new("Unknown");
     let here = || client(Ok(vec![LOOPBACK])).with_roots(authority.roots.clone());
@@ -219,7 +219,7 @@ async fn each_fault_of_an_endpoint_has_a_text_that_names_it() {
 }
 
 #[tokio::test]
-async fn a_closed_port_refuses_the_connection() {
+async fn a_closed_port_is_reported_as_a_refused_connection() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let url = format!("http://localhost:{}/", nobody.port());
     let refused = call(&client(Ok(vec![LOOPBACK])), &url).await.unwrap_err();
@@ -227,7 +227,7 @@ async fn a_closed_port_refuses_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_timeout_says_in_what_it_struck() {
+async fn a_timeout_error_names_the_phase() {
     let short = Duration::from_millis(200);
     let limited = |connect, total| client(Ok(vec![LOOPBACK])).with_timeouts(Timeouts { connect, total });
     // The TLS handshake gets the rest of the total.
@@ -254,7 +254,7 @@ async fn a_timeout_says_in_what_it_struck() {
 }
 
 #[tokio::test]
-async fn names_that_lead_nowhere_are_told_apart_and_blocked_addresses_are_not() {
+async fn unresolvable_names_are_distinguished_and_blocked_addresses_are_not() {
     let told =
         async |answer| call(&client(answer), "https://partner.example.com/").await.unwrap_err().to_string();
     assert_eq!(told(Ok(vec![])).await, "there is no such host: the name has no address");
@@ -305,7 +305,7 @@ async fn silent_and_served() -> (SocketAddr, (std::net::TcpListener, Vec<TcpStre
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_silent_address_of_several_does_not_keep_the_others_from_being_called() {
+async fn a_silent_address_does_not_block_the_other_addresses() {
     let (silent, _holding, listener) = silent_and_served().await;
     tokio::spawn(async move {
         let bytes = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec();
@@ -325,7 +325,7 @@ async fn one_silent_address_of_several_does_not_keep_the_others_from_being_calle
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_addresses_together_have_one_limit() {
+async fn all_addresses_of_a_host_share_one_time_limit() {
     let (silent, _holding) = silent_address(LOOPBACK).await;
     let many: Vec<IpAddr> = (1..=50).map(|last| IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))).collect();
     let client = client(Ok(many))

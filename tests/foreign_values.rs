@@ -18,7 +18,7 @@ use shared::sql::Database;
 
 use crate::{
     access_matrix::Access,
-    office::{Engine, Office, all_routes, run_sql, try_sql},
+    office::{Engine, Office, run_sql, try_sql},
 };
 use values::{Column, columns};
 
@@ -103,8 +103,7 @@ fn parameter(name: &str) -> Option<&'static str> {
 ///
 /// The reads are with and without their optional parameters.
 fn requests() -> Vec<Request> {
-    let (_, openapi) = all_routes().split_for_parts();
-    let description = serde_json::to_value(shared::api::describe(openapi)).unwrap();
+    let description = crate::described::described();
     let mut requests = Vec::new();
     for operation in crate::access_matrix::operations() {
         if !matches!(operation.access, Access::Partner(_)) || operation.method != "GET" {
@@ -217,25 +216,25 @@ impl Sweep {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_value_of_a_practices_column_makes_an_endpoint_fail_sqlite() {
+async fn no_value_in_a_practice_column_makes_an_endpoint_fail_sqlite() {
     let sweep = Sweep::open(Engine::Sqlite).await;
     sweep.write_everything(&sweep.office.db).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_value_of_a_practices_column_makes_an_endpoint_fail_postgres() {
+async fn no_value_in_a_practice_column_makes_an_endpoint_fail_postgres() {
     let sweep = Sweep::open(Engine::Postgres).await;
     sweep.write_everything(&sweep.office.db).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_value_of_the_catalogs_columns_makes_an_endpoint_fail_sqlite() {
+async fn no_value_in_a_catalog_column_makes_an_endpoint_fail_sqlite() {
     let sweep = Sweep::open(Engine::Sqlite).await;
     sweep.write_everything(&sweep.office.catalog).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_value_of_the_catalogs_columns_makes_an_endpoint_fail_postgres() {
+async fn no_value_in_a_catalog_column_makes_an_endpoint_fail_postgres() {
     let sweep = Sweep::open(Engine::Postgres).await;
     sweep.write_everything(&sweep.office.catalog).await;
 }

@@ -1,5 +1,5 @@
-//! The fuzzer's targets on generated inputs, so that none of them rots and the obvious is found at
-//! once.
+//! The fuzzer's targets on generated inputs, so that they stay up to date and obvious faults are
+//! found at once.
 
 use proptest::{collection::vec, prelude::*, string::string_regex};
 
@@ -26,7 +26,7 @@ fn like(pattern: &str) -> impl Strategy<Value = String> + use<> {
 }
 
 #[test]
-fn no_text_is_a_token_or_a_key_that_was_not_issued() {
+fn arbitrary_text_is_never_a_valid_token_or_key() {
     let text = prop_oneof![
         any::<String>(),
         like("[A-Za-z0-9_-]{0,40}(\\.[A-Za-z0-9_-]{0,40}){0,3}"),
@@ -37,7 +37,7 @@ fn no_text_is_a_token_or_a_key_that_was_not_issued() {
 }
 
 #[test]
-fn whatever_is_stored_is_found_by_what_was_stored() {
+fn a_stored_text_is_found_by_searching_for_it() {
     let text = prop_oneof![
         any::<String>(),
         like("\\PC{0,40}"),
@@ -49,7 +49,7 @@ fn whatever_is_stored_is_found_by_what_was_stored() {
 }
 
 #[test]
-fn a_message_of_the_queue_is_written_again_as_it_was_read() {
+fn a_queue_message_round_trips() {
     let event = |subscription: i64, log: i64, attempt: u32, event: &str, practice: &str| {
         format!(
             r#"{{"v":1,"subscription":{subscription},"generation":{subscription},"partner":"prt_a","attempt":{attempt},
@@ -65,7 +65,7 @@ fn a_message_of_the_queue_is_written_again_as_it_was_read() {
 }
 
 #[test]
-fn a_row_of_the_log_is_one_event_however_it_is_spelled() {
+fn a_log_row_is_the_same_event_in_any_spelling() {
     let table = prop_oneof![any::<String>(), like("(?i)(patients|visits|claims|payments|documents|tags)")];
     let action =
         prop_oneof![any::<String>(), like("(?i) ?(insert|update|delete|created?|cancel)[ed]{0,2} ?")];

@@ -3,7 +3,7 @@
 use crate::partitions::{hottest, large, simulate, too_hot};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_practices_heat_no_partition_beyond_what_it_takes() {
+async fn ten_thousand_practices_keep_every_partition_within_its_limit() {
     let heats = Box::pin(simulate(large(32, 10))).await;
     let tables: Vec<String> = hottest(&heats).into_iter().map(|(table, ..)| table).collect();
     // The simulation touches all of these.
@@ -20,7 +20,7 @@ async fn ten_thousand_practices_heat_no_partition_beyond_what_it_takes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_the_default_of_shards_the_feed_would_be_too_hot_for_them() {
+async fn the_default_number_of_shards_would_overload_the_feed() {
     let heats = Box::pin(simulate(large(4, 10))).await;
     let hot = too_hot(&heats);
     assert!(!hot.is_empty() && hot.iter().all(|it| it.starts_with("DeliveriesTable feed FEED#")), "{hot:?}");

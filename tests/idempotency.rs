@@ -1,31 +1,30 @@
-//! A POST that is sent twenty times at once with one `Idempotency-Key` has one effect and one
-//! answer.
+//! Twenty concurrent POSTs with one `Idempotency-Key` have one effect and one reply.
 
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::office::{Engine, Office, Receiver, Reply, all_routes, on_both_databases};
+use crate::office::{Engine, Office, Receiver, Reply, on_both_databases};
 
 const TIMES: usize = 20;
 
-/// One operation that takes a key, with requests that succeed.
+/// An operation that accepts a key, with requests that succeed.
 struct Case {
-    /// As in the description.
+    /// Its name in the description.
     operation: &'static str,
     path: String,
     body: Value,
-    /// Another request, which succeeds after the first; `None` where the body means nothing.
+    /// Another request, which succeeds after the first; `None` if the body has no effect.
     other: Option<Value>,
     effect: Effect,
 }
 
-/// How often it took effect.
+/// How to count an operation's effects.
 enum Effect {
-    /// One integer of the practice's database.
+    /// An integer from the practice's database.
     Rows(&'static str),
-    /// One integer of the catalog.
+    /// An integer from the catalog.
     CatalogRows(&'static str),
     /// Calls of the partner's endpoint.
     Deliveries,
@@ -33,11 +32,10 @@ enum Effect {
     Subscription,
 }
 
-/// Every operation of the description that takes a partner's `Idempotency-Key`; the administrators'
-/// and the portal's have tests of their own.
+/// Returns every operation in the description that accepts a partner's `Idempotency-Key`; those of
+/// administrators and the portal have their own tests.
 fn documented() -> BTreeSet<String> {
-    let (_, openapi) = all_routes().split_for_parts();
-    let description = serde_json::to_value(shared::api::describe(openapi)).unwrap();
+    let description = crate::described::described();
     let mut found = BTreeSet::new();
     for (path, item) in description["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
@@ -173,7 +171,7 @@ async fn twenty_at_once(office: &Office, hook: &Receiver, case: &Case) {
     assert_eq!(new, 1, "{what}: {new} answers say that they are the first");
     assert_eq!(effects(office, hook, &case.effect).await, before + 1, "{what}");
 
-    // A caller that never saw that answer and asks again gets the same one, to the letter.
+    // A caller that never received that reply and repeats the request gets exactly the same one.
     let retried = send(office, case, "one-key", &case.body).await;
     assert_eq!((retried.status, &retried.body), (first.status, &first.body), "{what}");
     assert_eq!(retried.header("idempotent-replayed"), "true", "{what}");
@@ -191,7 +189,7 @@ async fn twenty_at_once(office: &Office, hook: &Receiver, case: &Case) {
     assert_eq!(effects(office, hook, &case.effect).await, before + 2, "{what}");
 }
 
-async fn twenty_posts_with_one_key_have_one_effect_and_one_answer(office: Office) {
+async fn twenty_posts_with_one_key_have_one_effect_and_one_reply(office: Office) {
     let hook = Receiver::start().await;
     let cases = cases(&hook);
     let covered: BTreeSet<String> = cases.iter().map(|it| it.operation.to_owned()).collect();
@@ -203,9 +201,9 @@ async fn twenty_posts_with_one_key_have_one_effect_and_one_answer(office: Office
         twenty_at_once(&office, &hook, case).await;
     }
 }
-on_both_databases!(twenty_posts_with_one_key_have_one_effect_and_one_answer);
+on_both_databases!(twenty_posts_with_one_key_have_one_effect_and_one_reply);
 
-async fn a_key_counts_for_its_api_key_path_and_day_only(office: Office) {
+async fn an_idempotency_key_is_limited_to_its_api_key_path_and_day(office: Office) {
     let post = async |token: &str, path: &str| {
         let authorization = format!("Bearer {token}");
         let headers = [
@@ -242,10 +240,10 @@ async fn a_key_counts_for_its_api_key_path_and_day_only(office: Office) {
     reply.expect(201);
     assert_eq!(reply.header("idempotent-replayed"), "", "it is forgotten after 24 hours");
 }
-on_both_databases!(a_key_counts_for_its_api_key_path_and_day_only);
+on_both_databases!(an_idempotency_key_is_limited_to_its_api_key_path_and_day);
 
 #[tokio::test]
-async fn a_key_of_other_than_visible_ascii_or_of_a_wrong_length_is_400() {
+async fn an_idempotency_key_must_be_visible_ascii_of_a_valid_length() {
     let office = Office::open(Engine::Sqlite).await;
     let hook = Receiver::start().await;
     for case in &cases(&hook) {
@@ -257,7 +255,7 @@ async fn a_key_of_other_than_visible_ascii_or_of_a_wrong_length_is_400() {
     }
 }
 
-async fn a_replayed_answer_with_a_patients_data_is_audited_like_the_first(office: Office) {
+async fn a_replayed_reply_with_patient_data_is_audited_like_the_first(office: Office) {
     let hook = Receiver::start().await;
     for case in cases(&hook).iter().filter(|it| it.operation.contains("{PPass}")) {
         send(&office, case, "audited", &case.body).await;
@@ -269,11 +267,11 @@ async fn a_replayed_answer_with_a_patients_data_is_audited_like_the_first(office
         let last = "select count(*) from audit_log where action like '%.replay' and entity_ids <> ''
                     and audit_id = (select max(audit_id) from audit_log)";
         assert_eq!(office.integer(last).await, 1, "{}", case.operation);
-        // Another body is shown nothing.
+        // A different body reveals nothing.
         if let Some(other) = &case.other {
             send(&office, case, "audited", other).await.expect_problem(422, "IDEMPOTENCY_KEY_REUSED");
             assert_eq!(office.integer(rows).await, before + 1, "{}", case.operation);
         }
     }
 }
-on_both_databases!(a_replayed_answer_with_a_patients_data_is_audited_like_the_first);
+on_both_databases!(a_replayed_reply_with_patient_data_is_audited_like_the_first);

@@ -1,5 +1,5 @@
-//! The administrators' and applicants' POSTs that take an `Idempotency-Key`, sent twenty times at
-//! once: one effect, one answer.
+//! Twenty concurrent POSTs of administrators and applicants with one `Idempotency-Key` have one
+//! effect and one reply.
 
 use std::collections::BTreeSet;
 
@@ -7,36 +7,35 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use shared::auth::api_key::ApiKey;
 
-use crate::office::{ADMIN_SECRET, Engine, Office, Receiver, Reply, all_routes};
+use crate::office::{ADMIN_SECRET, Engine, Office, Receiver, Reply};
 
 const TIMES: usize = 20;
 
-/// What tells how often an operation took effect.
+/// How to count an operation's effects.
 enum Effect {
-    /// How many rows a list of the administration has.
+    /// The number of rows in an admin list.
     Rows(&'static str),
-    /// How often the key of the name `all` was changed.
+    /// The number of changes of the key named `all`.
     Revision,
     /// Calls of the partner's endpoint.
     Deliveries,
-    /// Requests that were approved.
+    /// The number of approved requests.
     Approvals,
     Reissues,
 }
 
 struct Case {
-    /// As in the description.
+    /// Its name in the description.
     operation: &'static str,
     path: String,
     body: Value,
-    /// Another body that would succeed; `None` where the body means nothing or names who asks.
+    /// Another body that would succeed; `None` if the body has no effect or names the caller.
     other: Option<Value>,
     effect: Effect,
 }
 
 fn documented() -> BTreeSet<String> {
-    let (_, openapi) = all_routes().split_for_parts();
-    let description = serde_json::to_value(shared::api::describe(openapi)).unwrap();
+    let description = crate::described::described();
     let mut found = BTreeSet::new();
     for (path, item) in description["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
@@ -78,7 +77,7 @@ async fn effects(office: &Office, hook: &Receiver, effect: &Effect) -> i64 {
             reply.expect(200)["count"].as_i64().unwrap()
         }
         Effect::Reissues => {
-            // All of the log: records of one instant are in no order.
+            // The whole log: records of one instant have no order.
             let log = office.app.control.audit_log(10_000, None).await.unwrap();
             assert!(log.next.is_none());
             let count = log.items.iter().filter(|row| row.action == "access-requests.reissue").count();
@@ -94,7 +93,7 @@ fn request_body(contact: &str) -> Value {
     })
 }
 
-/// The path that approves a request which is made here.
+/// Creates a request; returns the path that approves it.
 async fn to_approve(office: &Office) -> String {
     let content = [("content-type", "application/json")];
     let ask = request_body("Nia Bell").to_string();
@@ -103,7 +102,7 @@ async fn to_approve(office: &Office) -> String {
     format!("/v1/admin/access-requests/{}/approve", list.expect(200)["data"][0]["id"].as_str().unwrap())
 }
 
-/// The token of the claim link of a request that is made and approved here.
+/// Creates and approves a request; returns the token of its claim link.
 async fn claim_token(office: &Office) -> String {
     let path = to_approve(office).await;
     let headers = [
@@ -123,7 +122,7 @@ async fn cases(office: &Office, hook: &Receiver) -> Vec<Case> {
     let listed = office.get("/v1/webhooks/deliveries").await;
     let delivery = listed.expect(200)["data"][0]["id"].as_i64().unwrap();
     let id = ApiKey::parse(office.api_key("all")).unwrap().id;
-    // The link first: both requests are of the same instant, and either could be the newest.
+    // Create the link first: both requests have the same instant, and either could be the newest.
     let claim = claim_token(office).await;
     let reissue = to_approve(office).await;
     let headers = [
@@ -195,7 +194,8 @@ async fn twenty_at_once(office: &Office, hook: &Receiver, case: &Case) {
     let replies = join_all((0..TIMES).map(|_| send(office, case, "one-key", &case.body))).await;
     let (done, refused): (Vec<&Reply>, Vec<&Reply>) = replies.iter().partition(|it| it.status.is_success());
     for reply in refused {
-        // Still in flight, or more than a stranger may try at once: both say when to come back.
+        // Still in flight, or over an applicant's concurrency limit: both replies say when to
+        // retry.
         assert!([409, 429].contains(&reply.status.as_u16()), "{what}: {}", reply.body);
     }
     let first = done.first().unwrap_or_else(|| panic!("{what}: none of {TIMES} went through"));
@@ -212,7 +212,7 @@ async fn twenty_at_once(office: &Office, hook: &Receiver, case: &Case) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_posts_of_administrators_and_applicants_with_one_key_have_one_effect_and_one_answer() {
+async fn twenty_admin_or_applicant_posts_with_one_key_have_one_effect() {
     let office = Office::open(Engine::Sqlite).await;
     let hook = Receiver::start().await;
     let cases = cases(&office, &hook).await;
@@ -224,7 +224,7 @@ async fn twenty_posts_of_administrators_and_applicants_with_one_key_have_one_eff
 }
 
 #[tokio::test]
-async fn what_administrators_and_applicants_send_is_kept_for_24_hours() {
+async fn replies_to_administrators_and_applicants_are_stored_for_24_hours() {
     let office = Office::open(Engine::Sqlite).await;
     let hook = Receiver::start().await;
     for case in cases(&office, &hook).await.iter().filter(|it| it.other.is_some()) {

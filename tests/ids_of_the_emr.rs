@@ -1,4 +1,4 @@
-//! The EMR's programs choose ids too: rows of ours get others, whatever is taken.
+//! The EMR's programs choose ids too: our rows get unused ids.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::office::{Office, on_both_databases, run_sql};
 const AT: &str = "'2026-03-01T10:00:00Z'";
 const LARGEST: i64 = 9_007_199_254_740_991;
 
-/// Rows of the EMR in every table that we add rows to, under these ids; `ids` is a select of a
+/// Adds rows of the EMR with these ids to every table that we add rows to; `ids` is a select with a
 /// column `i`.
 async fn take(office: &Office, ids: &str) {
     let free = |table: &str, id: &str| format!("from ({ids}) n where i not in (select {id} from {table})");
@@ -42,7 +42,7 @@ async fn take(office: &Office, ids: &str) {
     run_sql(&office.catalog, &products).await;
 }
 
-/// A row of ours in each of the tables; gives the ids that they got.
+/// Adds one of our rows to each of the tables; returns their ids.
 async fn add(office: &Office, patient: i64, time: &str) -> Vec<i64> {
     let person = json!({
         "FirstName": "Ann", "LastName": format!("Own{time}"),
@@ -80,8 +80,8 @@ async fn add(office: &Office, patient: i64, time: &str) -> Vec<i64> {
     vec![prospect, visit, ticket, comment]
 }
 
-async fn rows_of_ours_get_ids_that_no_row_has_however_many_are_taken(office: Office) {
-    // More than are looked at in one step.
+async fn new_rows_get_unused_ids_even_if_many_are_taken(office: Office) {
+    // More than one step examines.
     take(
         &office,
         "with recursive n(i) as (select 1 union all select i + 1 from n where i < 10050) select i from n",
@@ -91,14 +91,14 @@ async fn rows_of_ours_get_ids_that_no_row_has_however_many_are_taken(office: Off
     assert!([first[0], first[2], first[3]].iter().all(|id| *id > 10_050), "{first:?}");
     let second = add(&office, 1001, "10:30:00").await;
     assert!(first.iter().zip(&second).all(|(one, two)| one < two), "{first:?} {second:?}");
-    // The very next ones.
+    // The next ids.
     let next: Vec<String> = second.iter().map(|id| format!("select {} as i", id + 1)).collect();
     take(&office, &next.join(" union ")).await;
     add(&office, 1001, "11:00:00").await;
 }
-on_both_databases!(rows_of_ours_get_ids_that_no_row_has_however_many_are_taken);
+on_both_databases!(new_rows_get_unused_ids_even_if_many_are_taken);
 
-async fn the_largest_ids_of_all_leave_small_ones_to_ours(office: Office) {
+async fn new_rows_get_small_ids_when_the_largest_are_taken(office: Office) {
     take(&office, &format!("select {LARGEST} as i union select {} union select {}", LARGEST - 1, i64::MAX))
         .await;
     for time in ["10:00:00", "11:00:00"] {
@@ -106,4 +106,4 @@ async fn the_largest_ids_of_all_leave_small_ones_to_ours(office: Office) {
         assert!(ids.iter().all(|id| (1..LARGEST).contains(id)), "{ids:?}");
     }
 }
-on_both_databases!(the_largest_ids_of_all_leave_small_ones_to_ours);
+on_both_databases!(new_rows_get_small_ids_when_the_largest_are_taken);

@@ -23,7 +23,7 @@ async fn put_if(office: &Office, etag: &str, body: &Value) -> Reply {
     office.call("PUT", ARTICLE, &headers, Some(&body.to_string())).await
 }
 
-async fn the_documented_example_is_answered_to_the_letter(office: Office) {
+async fn the_documented_example_is_returned_exactly(office: Office) {
     let reply = office.get(ARTICLE).await;
     assert_eq!(
         reply.expect(200),
@@ -45,9 +45,9 @@ async fn the_documented_example_is_answered_to_the_letter(office: Office) {
         json!([reply.body["data"]])
     );
 }
-on_both_databases!(the_documented_example_is_answered_to_the_letter);
+on_both_databases!(the_documented_example_is_returned_exactly);
 
-async fn active_articles_are_listed_in_the_order_of_their_ids(office: Office) {
+async fn active_articles_are_listed_by_id(office: Office) {
     assert_eq!(found(&office, "").await, [11, 12, 13]);
     assert_eq!(found(&office, "includeInactive=true").await, [11, 12, 13, 14]);
     assert_eq!(found(&office, "includeInactive=false").await, [11, 12, 13]);
@@ -58,9 +58,9 @@ async fn active_articles_are_listed_in_the_order_of_their_ids(office: Office) {
         json!({ "page": 2, "limit": 2, "total": 3, "hasMore": false })
     );
 }
-on_both_databases!(active_articles_are_listed_in_the_order_of_their_ids);
+on_both_databases!(active_articles_are_listed_by_id);
 
-async fn an_article_is_found_by_what_the_emr_has_made_of_it(office: Office) {
+async fn an_article_is_found_by_the_current_text_from_the_emr(office: Office) {
     assert_eq!(found(&office, "search=weissbuch").await, [0i64; 0]);
     run_sql(&office.catalog, "update kb_articles set title = 'Weißbuch für Kliniken' where kb_id = 13").await;
     for word in ["weissbuch", "WEISSBUCH", "fur", "f%C3%BCr", "fu%CC%88r"] {
@@ -76,9 +76,9 @@ async fn an_article_is_found_by_what_the_emr_has_made_of_it(office: Office) {
     .await;
     assert_eq!(found(&office, "search=%CE%94%CE%99%CE%9A%CE%A4%CE%A5%CE%9F").await, [20]);
 }
-on_both_databases!(an_article_is_found_by_what_the_emr_has_made_of_it);
+on_both_databases!(an_article_is_found_by_the_current_text_from_the_emr);
 
-async fn the_filters_combine(office: Office) {
+async fn filters_combine(office: Office) {
     assert_eq!(found(&office, "search=insurance").await, [12, 13]);
     assert_eq!(found(&office, "search=INSURANCE+step").await, [12]);
     assert_eq!(found(&office, "search=verif").await, [12]);
@@ -95,9 +95,9 @@ async fn the_filters_combine(office: Office) {
     assert_eq!(found(&office, "search=_").await, [0i64; 0]);
     assert_eq!(found(&office, "category=%25").await, [0i64; 0]);
 }
-on_both_databases!(the_filters_combine);
+on_both_databases!(filters_combine);
 
-async fn a_long_text_is_left_out_of_lists_only(office: Office) {
+async fn a_long_text_is_omitted_from_lists_only(office: Office) {
     let text = "é".repeat(2000);
     office.put(ARTICLE, &json!({ "Article": text })).await.expect(200);
     assert_eq!(office.get("/v1/kb?search=workflow").await.expect(200)["data"][0]["Article"], text);
@@ -106,9 +106,9 @@ async fn a_long_text_is_left_out_of_lists_only(office: Office) {
     assert_eq!(office.get("/v1/kb?search=workflow").await.expect(200)["data"][0].get("Article"), None);
     assert_eq!(office.get(ARTICLE).await.expect(200)["data"]["Article"], text);
 }
-on_both_databases!(a_long_text_is_left_out_of_lists_only);
+on_both_databases!(a_long_text_is_omitted_from_lists_only);
 
-async fn an_update_keeps_what_is_absent_and_clears_what_is_null(office: Office) {
+async fn an_update_keeps_absent_fields_and_clears_null_fields(office: Office) {
     let reply =
         office.put(ARTICLE, &json!({ "Title": "Verifying Insurance", "Category": null, "Tags": null })).await;
     let data = json!({
@@ -145,9 +145,9 @@ async fn an_update_keeps_what_is_absent_and_clears_what_is_null(office: Office) 
     );
     office.put(ARTICLE, &json!({})).await.expect(200);
 }
-on_both_databases!(an_update_keeps_what_is_absent_and_clears_what_is_null);
+on_both_databases!(an_update_keeps_absent_fields_and_clears_null_fields);
 
-async fn an_update_that_is_wrong_changes_nothing_and_names_every_bad_field(office: Office) {
+async fn an_invalid_update_changes_nothing_and_names_every_bad_field(office: Office) {
     let before = office.get(ARTICLE).await.body;
     let reply = office.put(ARTICLE, &json!({
         "Title": null, "Article": "x".repeat(100_001), "Category": "", "Type": 5, "Tags": "x".repeat(501),
@@ -162,9 +162,9 @@ async fn an_update_that_is_wrong_changes_nothing_and_names_every_bad_field(offic
     assert_eq!(reply.wrong_fields(), ["body.Article", "body.Active"]);
     assert_eq!(office.get(ARTICLE).await.body, before);
 }
-on_both_databases!(an_update_that_is_wrong_changes_nothing_and_names_every_bad_field);
+on_both_databases!(an_invalid_update_changes_nothing_and_names_every_bad_field);
 
-async fn an_update_of_a_state_that_has_passed_is_refused(office: Office) {
+async fn an_update_with_a_stale_etag_is_rejected(office: Office) {
     let etag = office.get(ARTICLE).await.header("etag").to_owned();
     let newer = put_if(&office, &etag, &json!({ "Title": "One" })).await;
     newer.expect(200);
@@ -175,9 +175,9 @@ async fn an_update_of_a_state_that_has_passed_is_refused(office: Office) {
         .expect(200);
     put_if(&office, "*", &json!({ "Title": "Four" })).await.expect(200);
 }
-on_both_databases!(an_update_of_a_state_that_has_passed_is_refused);
+on_both_databases!(an_update_with_a_stale_etag_is_rejected);
 
-async fn of_two_updates_of_one_state_at_the_same_time_one_is_refused(office: Office) {
+async fn one_of_two_concurrent_updates_with_the_same_etag_is_rejected(office: Office) {
     let etag = office.get(ARTICLE).await.header("etag").to_owned();
     let (one, two) = (json!({ "Title": "One" }), json!({ "Title": "Two" }));
     let replies = tokio::join!(put_if(&office, &etag, &one), put_if(&office, &etag, &two));
@@ -185,9 +185,9 @@ async fn of_two_updates_of_one_state_at_the_same_time_one_is_refused(office: Off
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 412]);
 }
-on_both_databases!(of_two_updates_of_one_state_at_the_same_time_one_is_refused);
+on_both_databases!(one_of_two_concurrent_updates_with_the_same_etag_is_rejected);
 
-async fn an_article_is_changed_with_its_audit_row_or_not_at_all(office: Office) {
+async fn an_article_and_its_audit_row_change_atomically(office: Office) {
     office.put(ARTICLE, &json!({ "Title": "One" })).await.expect(200);
     let written = "select count(*) from audit_log where action = 'kb.update' and entity = 'article' and \
         entity_ids = '12' and partner_id = 'prt_acme'";
@@ -196,10 +196,10 @@ async fn an_article_is_changed_with_its_audit_row_or_not_at_all(office: Office) 
     assert_eq!(office.put(ARTICLE, &json!({ "Title": "Two" })).await.status, 500);
     assert_eq!(office.get(ARTICLE).await.expect(200)["data"]["Title"], "One");
 }
-on_both_databases!(an_article_is_changed_with_its_audit_row_or_not_at_all);
+on_both_databases!(an_article_and_its_audit_row_change_atomically);
 
 #[tokio::test]
-async fn what_is_not_there_is_404_and_a_malformed_query_400() {
+async fn a_missing_article_returns_404_and_a_malformed_query_400() {
     let office = Office::open(Engine::Sqlite).await;
     office.get("/v1/kb/999").await.expect_problem(404, "NOT_FOUND");
     office.put("/v1/kb/999", &json!({ "Title": "x" })).await.expect_problem(404, "NOT_FOUND");
@@ -210,7 +210,7 @@ async fn what_is_not_there_is_404_and_a_malformed_query_400() {
 }
 
 #[tokio::test]
-async fn the_knowledge_base_needs_its_scope() {
+async fn the_knowledge_base_requires_its_scope() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token_with(&[Scope::Products, Scope::Prospects]).await;
     for (method, path) in [("GET", "/v1/kb"), ("GET", ARTICLE), ("PUT", ARTICLE)] {

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::office::{Engine, Office};
 
 #[tokio::test]
-async fn a_partner_sees_its_profile_and_its_key_but_no_secret() {
+async fn a_partner_reads_its_profile_and_key_but_no_secret() {
     let office = Office::open(Engine::Sqlite).await;
     let reply = office.get("/v1/me").await;
     let me = &reply.expect(200)["data"];
@@ -19,7 +19,7 @@ async fn a_partner_sees_its_profile_and_its_key_but_no_secret() {
 }
 
 #[tokio::test]
-async fn a_merge_patch_changes_what_it_names_and_clears_what_is_null() {
+async fn a_merge_patch_changes_named_fields_and_clears_null_fields() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
     let body = json!({ "phone": "(212) 555-0123", "contactName": null });
@@ -31,7 +31,7 @@ async fn a_merge_patch_changes_what_it_names_and_clears_what_is_null() {
 }
 
 #[tokio::test]
-async fn every_bad_field_is_named_at_once_and_nothing_changes() {
+async fn every_invalid_field_is_named_and_nothing_changes() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
     let before = office.get("/v1/me").await.body;
@@ -48,7 +48,7 @@ async fn every_bad_field_is_named_at_once_and_nothing_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_changes_of_my_information_at_once_are_all_made() {
+async fn twenty_concurrent_profile_changes_all_succeed() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
     let fields = ["phone", "website", "email", "contactName"];

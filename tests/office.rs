@@ -1,5 +1,4 @@
-//! Two practices to test against: databases of their own, a clock that stands still, the real
-//! routes.
+//! Two practices for tests: separate databases, a fixed clock, and the real routes.
 
 mod calls;
 mod control;
@@ -16,6 +15,7 @@ mod receiver;
 mod request;
 mod resolver;
 pub(crate) mod statements;
+mod store_way;
 pub(crate) mod timeouts;
 mod waiting;
 
@@ -52,27 +52,28 @@ pub(crate) use queue::Message;
 pub(crate) use receiver::{Answer, Gate, Received as ReceivedCall, Receiver};
 pub(crate) use request::{Reply, request_from};
 use resolver::Names;
+pub(crate) use store_way::store_behind;
 pub(crate) use waiting::{ends, eventually};
 
-/// Monday 8 o'clock in New York, the day after clocks went forward.
+/// Monday, 8 o'clock in New York, the day after clocks went forward.
 pub(crate) const NOW: &str = "2026-03-09T12:00:00Z";
 
 /// Accepted as `X-Admin-Secret`.
 pub(crate) const ADMIN_SECRET: &str = "admin-secret-of-the-tests-0123456789";
-/// Also accepted: its change is being rolled out.
+/// Also accepted, as during a rotation.
 pub(crate) const OLD_ADMIN_SECRET: &str = "old-admin-secret-of-the-tests-01234";
-/// What the portal's distribution shows.
+/// The secret that the portal's distribution sends.
 pub(crate) const EDGE_SECRET: &str = "edge-secret-of-the-tests-01234567890";
-/// What it may still show: its change is being rolled out.
+/// The previous secret, which it may still send during a rotation.
 pub(crate) const OLD_EDGE_SECRET: &str = "old-edge-secret-of-the-tests-0123456";
-/// Offices of this process so far.
+/// The number of offices in this process so far.
 static OFFICES: AtomicUsize = AtomicUsize::new(0);
 
-/// The key `k1` that signs tokens.
+/// The key `k1`, which signs tokens.
 pub(crate) const TOKEN_KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
 
-/// `DemoOffice` (`America/New_York`) and `OtherOffice` (`Europe/Berlin`), a partner and a key of
-/// all scopes for each.
+/// `DemoOffice` (`America/New_York`) and `OtherOffice` (`Europe/Berlin`), each with a partner and a
+/// key with all scopes.
 pub(crate) struct Office {
     pub(crate) app: App,
     router: Router,
@@ -81,24 +82,25 @@ pub(crate) struct Office {
     pub(crate) db: TenantDb,
     pub(crate) other_db: TenantDb,
     pub(crate) catalog: CatalogDb,
-    /// The queue of webhook events, from its other end.
+    /// The consumer's side of the webhook event queue.
     pub(crate) queue: queue::Received,
-    /// The control plane's tables, past the product's own ways.
+    /// Direct access to the control plane's tables.
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
-    /// What it was asked for.
+    /// The requests that it received.
     pub(crate) store_calls: StoreCalls,
-    /// Where it is.
+    /// Its endpoint.
     pub(crate) store_endpoint: String,
     pub(crate) tables: Vec<String>,
-    /// Where the stand-in for DynamoDB keeps its items, for tests that have too many to write.
+    /// The file in which the stand-in for DynamoDB stores its items, for tests with too many to
+    /// write.
     pub(crate) store_file: std::path::PathBuf,
-    /// The queue's messages, for tests that have too many to receive.
+    /// The queue's messages, for tests with too many to receive.
     pub(crate) queue_file: std::path::PathBuf,
     stores: Stores,
     _files: tempfile::TempDir,
 }
 
-/// What an office's apps are put together from.
+/// The parts of an office's app.
 struct Stores {
     config: Config,
     clock: Clock,
@@ -129,12 +131,12 @@ impl Stores {
     }
 }
 
-/// The client for partners' endpoints.
+/// Returns the client for partners' endpoints.
 pub(crate) fn hooks(timeouts: egress::Timeouts) -> egress::Client {
     egress::Client::new(Guard::new(Arc::new(Names), Reach::InternetAndLoopback)).with_timeouts(timeouts)
 }
 
-/// Every function's routes, as template.yaml spreads them over functions.
+/// Returns every function's routes, as template.yaml distributes them over functions.
 pub(crate) fn all_routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(::admin::routes())
@@ -152,7 +154,7 @@ pub(crate) fn all_routes() -> OpenApiRouter<App> {
         .merge(::webhooks::routes())
 }
 
-/// All routes behind the edge. What describes them is made once in a process.
+/// All routes behind the edge. Their description is built once per process.
 fn router(app: App) -> Router {
     static ROUTES: LazyLock<Router<App>> = LazyLock::new(|| all_routes().into());
     edge(ROUTES.clone(), app)
@@ -160,16 +162,16 @@ fn router(app: App) -> Router {
 
 impl Office {
     pub(crate) async fn open(engine: Engine) -> Self {
-        // Large: every test would hold it.
+        // Boxed because it is large, and every test would contain it.
         Box::pin(Self::start(engine, false)).await
     }
 
-    /// With a queue that refuses entries of batches.
-    pub(crate) async fn open_with_refusals(engine: Engine) -> Self {
+    /// Opens an office with a queue that rejects entries of batches.
+    pub(crate) async fn open_with_rejecting_queue(engine: Engine) -> Self {
         Box::pin(Self::start(engine, true)).await
     }
 
-    /// How many entries the queue has refused.
+    /// Returns the number of entries that the queue has rejected.
     pub(crate) fn refused(&self) -> usize {
         self.queue.refused.load(Ordering::Relaxed)
     }
@@ -215,6 +217,7 @@ impl Office {
             poll_lease: shared::config::POLL_LEASE,
             event_log_days: shared::config::EVENT_LOG_DAYS,
             webhook_retries: shared::domain::delivery::SCHEDULE.to_vec(),
+            webhook_lane: shared::domain::Lane::Fast,
             timeouts: timeouts::of_work(),
         };
         let secrets = vec![
@@ -261,20 +264,20 @@ impl Office {
         }
     }
 
-    /// The app of another process on the same stores; `change` says what is different there.
+    /// Returns the app of another process on the same stores, with the parts that `change` changed.
     pub(crate) fn another_app(&self, change: impl FnOnce(&mut Parts)) -> App {
         let mut parts = self.stores.parts();
         change(&mut parts);
         App::new(parts)
     }
 
-    /// From now on these routes answer, behind the real edge.
+    /// Makes these routes serve all further calls, behind the real edge.
     pub(crate) fn answer_at(&mut self, routes: Router<App>) {
         self.router = edge(routes, self.app.clone());
     }
 
-    /// From now on the databases are asked by way of a meter; `SQLite`, which runs the same
-    /// statements, by way of none.
+    /// Routes all further database access through a meter; `SQLite`, which runs the same
+    /// statements, has none.
     pub(crate) async fn meter(&mut self) -> Meter {
         let meter = Meter::default();
         let mut secrets = Vec::new();
@@ -290,8 +293,8 @@ impl Office {
         meter
     }
 
-    /// From now on the databases are asked by way of a pooler that gives each transaction another
-    /// connection, and has two of them for a database.
+    /// Routes all further database access through a pooler that assigns a connection to each
+    /// transaction and has two per database.
     pub(crate) fn pool(&mut self) {
         let secrets: Vec<_> =
             self.stores.secrets.iter().map(|(name, value)| (*name, database::pooled(value))).collect();
@@ -302,63 +305,63 @@ impl Office {
         self.app = app;
     }
 
-    /// The connection string of `DemoOffice`'s database.
+    /// Returns the connection string of `DemoOffice`'s database.
     pub(crate) fn dsn(&self) -> &str {
         let secret = self.stores.secrets.iter().find(|(name, _)| *name == "DSN_DEMOOFFICE");
         &secret.unwrap().1
     }
 
-    /// From now on this app answers.
+    /// Makes this app serve all further calls.
     pub(crate) fn answer_with(&mut self, app: App) {
         self.router = router(app);
     }
 
-    /// Moves the clock.
+    /// Sets the clock.
     pub(crate) fn set_time(&self, now: &str) {
         *self.clock.lock().unwrap() = now.parse().unwrap();
     }
 
-    /// Notes in the registry that the practice's database is migrated.
+    /// Marks the practice's database as migrated in the registry.
     pub(crate) async fn migrated(&self, practicepass: &PracticePass) {
         let (schema, tzdata) = (shared::tenant::migrate::newest(), shared::domain::zones::version());
         self.app.control.note_schema_version(practicepass, schema, tzdata).await.unwrap();
     }
 
-    /// The API key of this name: `all`, `prospects` (only that scope), `other` (all scopes of
-    /// `OtherOffice`).
+    /// Returns the API key with this name: `all`, `prospects` (only that scope), `other` (all
+    /// scopes of `OtherOffice`).
     pub(crate) fn api_key(&self, name: &str) -> &str {
         &self.keys.iter().find(|(it, _)| *it == name).unwrap().1
     }
 
-    /// A token of that key.
+    /// Returns a token of that key.
     pub(crate) async fn token(&self, name: &str) -> String {
         let id = shared::auth::api_key::ApiKey::parse(self.api_key(name)).unwrap().id;
         let record = self.app.control.api_key(&id).await.unwrap().unwrap();
         self.app.token_ring().await.unwrap().issue(&record, self.app.clock.now()).unwrap()
     }
 
-    /// A token of a key with these scopes, made for the purpose.
+    /// Creates a key with these scopes; returns a token of it.
     pub(crate) async fn token_with(&self, scopes: &[Scope]) -> String {
         let record = fixture::key_with(&self.app, scopes).await;
         self.app.token_ring().await.unwrap().issue(&record, self.app.clock.now()).unwrap()
     }
 
-    /// Registers a partner of this id, and gives it a key with these scopes.
+    /// Registers a partner with this id, and creates a key with these scopes for it.
     pub(crate) async fn give_access(&self, partner: &str, practicepass: &PracticePass, scopes: &[Scope]) {
         fixture::partner_with_key(&self.app, partner, practicepass, scopes).await;
     }
 
-    /// Runs SQL that means the same to both engines on `DemoOffice`.
+    /// Runs SQL that both engines understand on `DemoOffice`.
     pub(crate) async fn sql(&self, statements: &str) {
         self.try_sql(statements).await.unwrap();
     }
 
-    /// Runs SQL that may be refused.
+    /// Runs SQL that may be rejected.
     pub(crate) async fn try_sql(&self, statements: &str) -> shared::sql::Result<()> {
         database::try_execute(&self.db, statements).await
     }
 
-    /// One integer, e.g. a count.
+    /// Returns one integer, e.g. a count.
     pub(crate) async fn integer(&self, query: &str) -> i64 {
         database::integer(&self.db, query).await
     }
@@ -367,13 +370,13 @@ impl Office {
         matches!(self.db.connection().await.unwrap(), shared::sql::Conn::Postgres(_))
     }
 
-    /// As [`Self::integer`], from the catalog.
+    /// Returns one integer from the catalog, like [`Self::integer`].
     pub(crate) async fn catalog_integer(&self, query: &str) -> i64 {
         database::integer(&self.catalog, query).await
     }
 }
 
-/// A test on SQLite and on PostgreSQL.
+/// Defines a test for SQLite and for PostgreSQL.
 macro_rules! on_both_databases {
     ($name:ident) => {
         mod $name {

@@ -1,5 +1,5 @@
-//! Visits that a practice puts on others on purpose: they take their time, and bind nobody but the
-//! API's callers.
+//! Visits that a practice deliberately places over others: they occupy their time and restrict only
+//! the API's callers.
 
 use serde_json::{Value, json};
 use shared::sql::{Constraint, Error};
@@ -8,7 +8,7 @@ use crate::office::{Office, on_both_databases};
 
 const PROVIDER: &str = "/v1/DemoOffice/availability/providers/1";
 
-/// A visit on 2026-03-10 as a program of the practice writes it.
+/// Writes a visit on 2026-03-10 as a program of the practice does.
 async fn write(
     office: &Office,
     bound: bool,
@@ -64,8 +64,8 @@ async fn book(office: &Office, patient: i64, provider: i64, time: &str) -> (u16,
     (status, conflicts.collect::<Vec<_>>().join(" "))
 }
 
-async fn one_that_is_not_bound_may_be_put_on_any_other_and_no_bound_one_on_it(office: Office) {
-    // Each of the three that a visit takes, for itself: provider, room and patient.
+async fn an_unbound_visit_may_overlap_any_other_but_no_bound_visit_may_overlap_it(office: Office) {
+    // Each of the three that a visit occupies: provider, room and patient.
     let same = [
         ((1002, 1, "102"), Constraint::ProviderFree),
         ((1002, 2, "101"), Constraint::RoomFree),
@@ -79,7 +79,7 @@ async fn one_that_is_not_bound_may_be_put_on_any_other_and_no_bound_one_on_it(of
             assert_eq!(refused, Err(constraint), "{first_is_bound}");
             write(&office, false, 2, people, "10:15").await.unwrap();
             assert_eq!(change(&office, 2, "bound = true").await, Err(constraint), "{first_is_bound}");
-            // Where it is on nobody it may be bound, and then it is.
+            // Where it overlaps nothing it may be bound, and then it is.
             change(&office, 2, "bound = true, visit_time = '11:00'").await.unwrap();
             assert_eq!(change(&office, 2, "visit_time = '10:29'").await, Err(constraint));
             change(&office, 2, "visit_time = '10:30'").await.unwrap();
@@ -89,9 +89,9 @@ async fn one_that_is_not_bound_may_be_put_on_any_other_and_no_bound_one_on_it(of
         office.sql("delete from visits").await;
     }
 }
-on_both_databases!(one_that_is_not_bound_may_be_put_on_any_other_and_no_bound_one_on_it);
+on_both_databases!(an_unbound_visit_may_overlap_any_other_but_no_bound_visit_may_overlap_it);
 
-async fn a_bound_one_stays_as_it_is_when_another_is_put_on_it(office: Office) {
+async fn a_bound_visit_under_an_overlap_can_still_be_changed(office: Office) {
     write(&office, true, 1, (1001, 1, "101"), "10:00").await.unwrap();
     write(&office, false, 2, (1001, 1, "101"), "10:15").await.unwrap();
     for columns in [
@@ -102,19 +102,19 @@ async fn a_bound_one_stays_as_it_is_when_another_is_put_on_it(office: Office) {
     ] {
         change(&office, 1, columns).await.unwrap();
     }
-    // It isn't moved on the other one, and doesn't come back to where that one is now.
+    // It cannot move onto the other one, or return to where that one is now.
     assert_eq!(change(&office, 1, "visit_time = '10:05'").await, Err(Constraint::ProviderFree));
     change(&office, 1, "status = 'Cancelled'").await.unwrap();
     assert_eq!(change(&office, 1, "status = 'Scheduled'").await, Err(Constraint::ProviderFree));
     change(&office, 2, "status = 'NoShow'").await.unwrap();
     change(&office, 1, "status = 'Scheduled'").await.unwrap();
-    // Nor does it hinder the other one, which is bound by nothing.
+    // It does not restrict the other one either, which is unbound.
     change(&office, 2, "status = 'Scheduled'").await.unwrap();
     change(&office, 2, "visit_time = '10:00', visit_duration = 60").await.unwrap();
 }
-on_both_databases!(a_bound_one_stays_as_it_is_when_another_is_put_on_it);
+on_both_databases!(a_bound_visit_under_an_overlap_can_still_be_changed);
 
-async fn the_api_counts_all_of_them_and_books_none_of_their_time(office: Office) {
+async fn the_api_never_books_the_time_of_overlapping_visits(office: Office) {
     write(&office, true, 1, (1001, 1, "101"), "10:00").await.unwrap();
     write(&office, false, 2, (1002, 1, "101"), "10:15").await.unwrap();
     write(&office, false, 3, (1002, 1, "101"), "13:00").await.unwrap();
@@ -137,14 +137,14 @@ async fn the_api_counts_all_of_them_and_books_none_of_their_time(office: Office)
 
     assert_eq!(book(&office, 1003, 1, "13:15").await, (409, "PROVIDER_CONFLICT".to_owned()));
     assert_eq!(book(&office, 1002, 2, "13:15").await, (409, "PATIENT_CONFLICT".to_owned()));
-    // Both rooms are taken by visits that aren't bound.
+    // Both rooms are occupied by unbound visits.
     write(&office, false, 4, (1001, 1, "102"), "13:00").await.unwrap();
     assert_eq!(book(&office, 1003, 2, "13:15").await, (409, "RESOURCE_CONFLICT".to_owned()));
     assert_eq!(book(&office, 1003, 2, "13:30").await.0, 201);
 }
-on_both_databases!(the_api_counts_all_of_them_and_books_none_of_their_time);
+on_both_databases!(the_api_never_books_the_time_of_overlapping_visits);
 
-async fn one_that_the_api_moves_is_on_no_other_and_bound_from_then_on(office: Office) {
+async fn a_visit_that_the_api_moves_overlaps_nothing_and_becomes_bound(office: Office) {
     write(&office, true, 1, (1001, 1, "101"), "10:00").await.unwrap();
     write(&office, false, 2, (1002, 1, "102"), "10:00").await.unwrap();
     let reschedule = async |time: &str| {
@@ -154,15 +154,15 @@ async fn one_that_the_api_moves_is_on_no_other_and_bound_from_then_on(office: Of
     assert_eq!(reschedule("10:15").await, 409);
     assert_eq!(reschedule("11:00").await, 200);
     assert_eq!(write(&office, true, 3, (1003, 1, "101"), "11:15").await, Err(Constraint::ProviderFree));
-    // What the API cancels frees its time, whatever lies on it.
+    // A visit that the API cancels frees its time even if another one overlaps it.
     write(&office, false, 3, (1003, 1, "101"), "11:00").await.unwrap();
     let cancelled = office.post("/v1/DemoOffice/visits/3/cancel", &json!({})).await;
     assert_eq!(cancelled.status.as_u16(), 200);
     assert_eq!(change(&office, 2, "visit_time = '11:01'").await, Ok(()));
 }
-on_both_databases!(one_that_the_api_moves_is_on_no_other_and_bound_from_then_on);
+on_both_databases!(a_visit_that_the_api_moves_overlaps_nothing_and_becomes_bound);
 
-async fn a_program_that_knows_nothing_of_it_is_bound(office: Office) {
+async fn visits_are_bound_by_default(office: Office) {
     office
         .sql(
             "insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, \
@@ -174,4 +174,4 @@ async fn a_program_that_knows_nothing_of_it_is_bound(office: Office) {
     assert_eq!(bound, 1);
     assert_eq!(write(&office, true, 2, (1002, 1, "101"), "10:00").await, Err(Constraint::ProviderFree));
 }
-on_both_databases!(a_program_that_knows_nothing_of_it_is_bound);
+on_both_databases!(visits_are_bound_by_default);

@@ -5,8 +5,11 @@ mod breaker;
 mod changes;
 mod dead_letters;
 pub(crate) mod fanout;
+mod health_writes;
+mod held_back;
 mod help_yourself;
 mod isolation;
+mod long_holds;
 mod misfits;
 mod odd_ids;
 mod odd_times;
@@ -17,6 +20,7 @@ mod replay;
 mod restarts;
 mod strangers;
 mod two_pollers;
+mod under_way;
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Signing in to the portal, and what its cookie opens.
+//! Signing in to the portal, and what its cookie permits.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ async fn sign_in(office: &Office, access_key: &str) -> Reply {
     office.call("POST", SESSION, &headers, Some(&body)).await
 }
 
-/// What the browser sends back.
+/// Returns what the browser sends back.
 fn cookie(reply: &Reply) -> String {
     reply.expect(201);
     reply.header("set-cookie").split(';').next().unwrap().to_owned()
@@ -23,7 +23,7 @@ async fn get(office: &Office, cookie: &str, path: &str) -> Reply {
     office.call("GET", path, &[("cookie", cookie), ("host", "portal.example.com")], None).await
 }
 
-/// A changing call as the portal makes it.
+/// Makes a changing call as the portal does.
 async fn change(office: &Office, cookie: &str, method: &str, path: &str, body: Option<&Value>) -> Reply {
     let headers = [
         ("cookie", cookie),
@@ -36,7 +36,7 @@ async fn change(office: &Office, cookie: &str, method: &str, path: &str, body: O
 }
 
 #[tokio::test]
-async fn the_cookie_is_out_of_reach_of_scripts_other_sites_and_other_hosts() {
+async fn the_cookie_is_inaccessible_to_scripts_other_sites_and_other_hosts() {
     let office = Office::open(Engine::Sqlite).await;
     let reply = sign_in(&office, office.api_key("all")).await;
     let set = reply.header("set-cookie");
@@ -65,7 +65,7 @@ async fn a_wrong_key_is_an_invalid_access_key() {
 }
 
 #[tokio::test]
-async fn guessing_at_the_door_is_stopped() {
+async fn repeated_sign_in_attempts_are_limited() {
     let office = Office::open(Engine::Sqlite).await;
     for _ in 0..10 {
         sign_in(&office, "a guess at the admin secret").await.expect_problem(401, "INVALID_ACCESS_KEY");
@@ -76,7 +76,7 @@ async fn guessing_at_the_door_is_stopped() {
 }
 
 #[tokio::test]
-async fn a_partners_session_acts_as_its_key() {
+async fn a_partner_session_acts_as_its_key() {
     let office = Office::open(Engine::Sqlite).await;
     let cookie = cookie(&sign_in(&office, office.api_key("prospects")).await);
     assert_eq!(get(&office, &cookie, "/v1/me").await.expect(200)["data"]["key"]["name"], "prospects");
@@ -88,7 +88,7 @@ async fn a_partners_session_acts_as_its_key() {
 }
 
 #[tokio::test]
-async fn an_administrators_session_opens_the_administration_and_is_audited() {
+async fn an_admin_session_opens_the_admin_operations_and_is_audited() {
     let office = Office::open(Engine::Sqlite).await;
     let cookie = cookie(&sign_in(&office, ADMIN_SECRET).await);
     get(&office, &cookie, "/v1/me").await.expect_problem(401, "UNAUTHENTICATED");
@@ -106,7 +106,7 @@ async fn an_administrators_session_opens_the_administration_and_is_audited() {
 }
 
 #[tokio::test]
-async fn a_change_by_cookie_must_come_from_the_portal_and_a_call_without_cookie_need_not() {
+async fn a_change_with_a_cookie_must_come_from_the_portal() {
     let office = Office::open(Engine::Sqlite).await;
     let partner = cookie(&sign_in(&office, office.api_key("all")).await);
     let admin = cookie(&sign_in(&office, ADMIN_SECRET).await);
@@ -142,7 +142,7 @@ async fn a_change_by_cookie_must_come_from_the_portal_and_a_call_without_cookie_
 }
 
 #[tokio::test]
-async fn an_authorization_header_beats_the_cookie() {
+async fn an_authorization_header_takes_precedence_over_the_cookie() {
     let office = Office::open(Engine::Sqlite).await;
     let cookie = cookie(&sign_in(&office, office.api_key("all")).await);
     let token = format!("Bearer {}", office.token("other").await);
@@ -154,7 +154,7 @@ async fn an_authorization_header_beats_the_cookie() {
 }
 
 #[tokio::test]
-async fn an_unused_session_ends_after_15_minutes_and_a_used_one_after_8_hours() {
+async fn an_idle_session_ends_after_15_minutes_and_an_active_one_after_8_hours() {
     let office = Office::open(Engine::Sqlite).await;
     let idle = cookie(&sign_in(&office, office.api_key("all")).await);
     let used = cookie(&sign_in(&office, office.api_key("all")).await);
@@ -171,7 +171,7 @@ async fn an_unused_session_ends_after_15_minutes_and_a_used_one_after_8_hours() 
 }
 
 #[tokio::test]
-async fn that_a_session_is_used_is_written_once_a_minute_at_most() {
+async fn session_activity_is_stored_at_most_once_a_minute() {
     let office = Office::open(Engine::Sqlite).await;
     let cookie = cookie(&sign_in(&office, office.api_key("all")).await);
     office.set_time("2026-03-09T12:00:59Z");
@@ -195,7 +195,7 @@ async fn signing_out_ends_the_session_at_once() {
 }
 
 #[tokio::test]
-async fn a_session_dies_with_its_key_within_60_seconds() {
+async fn a_session_ends_within_60_seconds_of_its_key() {
     let office = Office::open(Engine::Sqlite).await;
     let cookie = cookie(&sign_in(&office, office.api_key("all")).await);
     get(&office, &cookie, "/v1/me").await.expect(200);
@@ -211,7 +211,7 @@ async fn a_session_dies_with_its_key_within_60_seconds() {
 }
 
 #[tokio::test]
-async fn the_secret_before_a_change_signs_in_too_and_forged_or_doubled_cookies_do_not() {
+async fn the_previous_secret_signs_in_and_forged_cookies_do_not() {
     let office = Office::open(Engine::Sqlite).await;
     let old = cookie(&sign_in(&office, OLD_ADMIN_SECRET).await);
     get(&office, &old, "/v1/admin/audit").await.expect(200);
@@ -225,7 +225,7 @@ async fn the_secret_before_a_change_signs_in_too_and_forged_or_doubled_cookies_d
 }
 
 #[tokio::test]
-async fn signing_in_again_ends_the_session_that_the_browser_had() {
+async fn signing_in_again_ends_the_previous_session_of_the_browser() {
     let office = Office::open(Engine::Sqlite).await;
     let other = cookie(&sign_in(&office, office.api_key("all")).await);
     for access_key in [office.api_key("all"), ADMIN_SECRET] {
@@ -235,7 +235,7 @@ async fn signing_in_again_ends_the_session_that_the_browser_had() {
         let second = cookie(&change(&office, &first, "POST", SESSION, Some(&again)).await);
         get(&office, &first, SESSION).await.expect_problem(401, "UNAUTHENTICATED");
         get(&office, &second, SESSION).await.expect(200);
-        // One that fails ends none.
+        // A failed sign-in ends no session.
         change(&office, &second, "POST", SESSION, Some(&json!({ "accessKey": "x" })))
             .await
             .expect_problem(401, "INVALID_ACCESS_KEY");

@@ -50,7 +50,7 @@ async fn available_products_are_listed_by_vendor_and_code(office: Office) {
 }
 on_both_databases!(available_products_are_listed_by_vendor_and_code);
 
-async fn every_word_must_be_in_a_code_or_the_name(office: Office) {
+async fn every_search_word_must_match_a_code_or_the_name(office: Office) {
     fill(&office).await;
     for (search, codes) in [
         ("vitamin", vec!["B-10", "B-2"]),
@@ -76,9 +76,9 @@ async fn every_word_must_be_in_a_code_or_the_name(office: Office) {
         assert_eq!(found(&office, &format!("search={search}")).await, codes, "{search}");
     }
 }
-on_both_databases!(every_word_must_be_in_a_code_or_the_name);
+on_both_databases!(every_search_word_must_match_a_code_or_the_name);
 
-async fn a_vendor_is_named_exactly_and_combines_with_a_search(office: Office) {
+async fn the_vendor_filter_is_exact_and_combines_with_a_search(office: Office) {
     fill(&office).await;
     assert_eq!(found(&office, "vendorCode=GLOW").await, ["B-10", "B-2"]);
     assert_eq!(found(&office, "vendorCode=glow").await, ["A_1"]);
@@ -87,10 +87,10 @@ async fn a_vendor_is_named_exactly_and_combines_with_a_search(office: Office) {
     assert_eq!(found(&office, "vendorCode=GLOW&search=mask").await, ["B-10"]);
     assert_eq!(found(&office, "vendorCode=ACME&search=mask").await, [""; 0]);
 }
-on_both_databases!(a_vendor_is_named_exactly_and_combines_with_a_search);
+on_both_databases!(the_vendor_filter_is_exact_and_combines_with_a_search);
 
 #[tokio::test]
-async fn a_malformed_query_is_400_with_every_parameter_named() {
+async fn a_malformed_query_returns_400_and_names_every_parameter() {
     let office = Office::open(Engine::Sqlite).await;
     let reply = office
         .get("/v1/products?page=0&limit=101&includeInactive=maybe&vendorCode=&search=a+b+c+d+e+f+g+h+i")

@@ -61,7 +61,7 @@ async fn the_documented_example_creates_a_product(office: Office) {
 }
 on_both_databases!(the_documented_example_creates_a_product);
 
-async fn an_update_keeps_what_is_absent_and_clears_what_is_null(office: Office) {
+async fn an_update_keeps_absent_fields_and_clears_null_fields(office: Office) {
     upsert(
         &office,
         json!([{
@@ -98,9 +98,9 @@ async fn an_update_keeps_what_is_absent_and_clears_what_is_null(office: Office) 
         })
     );
 }
-on_both_databases!(an_update_keeps_what_is_absent_and_clears_what_is_null);
+on_both_databases!(an_update_keeps_absent_fields_and_clears_null_fields);
 
-async fn what_is_right_is_stored_though_others_fail_and_all_their_errors_are_told(office: Office) {
+async fn valid_items_are_stored_and_all_errors_of_the_others_reported(office: Office) {
     let reply = upsert(
         &office,
         json!([
@@ -145,9 +145,9 @@ async fn what_is_right_is_stored_though_others_fail_and_all_their_errors_are_tol
     assert_eq!(data["results"][3]["errors"][0]["code"], "REQUIRED");
     assert_eq!(office.catalog_integer("select count(*) from products").await, 2);
 }
-on_both_databases!(what_is_right_is_stored_though_others_fail_and_all_their_errors_are_told);
+on_both_databases!(valid_items_are_stored_and_all_errors_of_the_others_reported);
 
-async fn several_items_of_one_product_are_taken_in_their_order(office: Office) {
+async fn several_items_of_one_product_apply_in_order(office: Office) {
     let item = |price: i64| {
         json!({
             "VendorCode": "V1", "ProductCode": "P1", "Product": "Gel", "RetailPrice": price,
@@ -159,7 +159,7 @@ async fn several_items_of_one_product_are_taken_in_their_order(office: Office) {
     let product = product(&office).await;
     assert_eq!((&product["RetailPrice"], &product["Cost"]), (&json!(3), &json!(1)));
 }
-on_both_databases!(several_items_of_one_product_are_taken_in_their_order);
+on_both_databases!(several_items_of_one_product_apply_in_order);
 
 async fn prices_are_exact_to_the_cent(office: Office) {
     let with = async |price: &str| {
@@ -201,7 +201,7 @@ async fn prices_are_exact_to_the_cent(office: Office) {
 }
 on_both_databases!(prices_are_exact_to_the_cent);
 
-async fn a_call_takes_1_to_1000_products_and_1000_cost_as_few_statements_as_one(office: Office) {
+async fn a_call_accepts_1_to_1000_products_at_a_constant_statement_count(office: Office) {
     for (body, code) in [
         (json!({}), "REQUIRED"),
         (json!({ "products": {} }), "INVALID_TYPE"),
@@ -249,10 +249,10 @@ async fn a_call_takes_1_to_1000_products_and_1000_cost_as_few_statements_as_one(
     }
     assert_eq!(office.catalog_integer("select count(*) from products").await, 1001);
 }
-on_both_databases!(a_call_takes_1_to_1000_products_and_1000_cost_as_few_statements_as_one);
+on_both_databases!(a_call_accepts_1_to_1000_products_at_a_constant_statement_count);
 
 #[tokio::test]
-async fn a_body_may_have_five_mebibytes() {
+async fn a_body_may_be_five_mebibytes() {
     let office = Office::open(Engine::Sqlite).await;
     let body = |length: usize| {
         let frame = r#"{"products":[{"VendorCode":"V","ProductCode":"P","Product":"Gel","Description":""}]}"#;
@@ -264,7 +264,7 @@ async fn a_body_may_have_five_mebibytes() {
 }
 
 #[tokio::test]
-async fn an_answer_does_not_grow_with_the_errors_of_one_product() {
+async fn a_reply_does_not_grow_with_the_errors_of_one_product() {
     let office = Office::open(Engine::Sqlite).await;
     let unknown: serde_json::Map<String, Value> =
         (0..1000).map(|number| (format!("x{number:04}"), Value::Null)).collect();
@@ -276,7 +276,7 @@ async fn an_answer_does_not_grow_with_the_errors_of_one_product() {
     assert_eq!([&errors[0]["location"], &errors[1]["location"]], missing);
 }
 
-async fn the_same_request_sent_again_has_one_effect_and_the_same_answer(office: Office) {
+async fn a_repeated_request_has_one_effect_and_the_same_reply(office: Office) {
     let body = |price: i64| {
         json!({
             "products": [{ "VendorCode": "V", "ProductCode": "P", "Product": "Gel", "RetailPrice": price }],
@@ -299,9 +299,9 @@ async fn the_same_request_sent_again_has_one_effect_and_the_same_answer(office: 
     let later = upsert_text(&office, &body(4), &[("idempotency-key", "k-1")]).await;
     assert_eq!(statuses(&later), ["unchanged"], "a key is free again after a day");
 }
-on_both_databases!(the_same_request_sent_again_has_one_effect_and_the_same_answer);
+on_both_databases!(a_repeated_request_has_one_effect_and_the_same_reply);
 
-async fn products_are_stored_with_their_audit_row_or_not_at_all(office: Office) {
+async fn products_and_their_audit_row_are_stored_atomically(office: Office) {
     let item = json!([
         { "VendorCode": "V", "ProductCode": "P", "Product": "Gel" }, { "VendorCode": "V", "ProductCode": "Q",
             "Product": "Gel" },
@@ -317,10 +317,10 @@ async fn products_are_stored_with_their_audit_row_or_not_at_all(office: Office) 
     assert_eq!(reply.status, 500);
     assert_eq!(office.catalog_integer("select count(*) from products").await, 2);
 }
-on_both_databases!(products_are_stored_with_their_audit_row_or_not_at_all);
+on_both_databases!(products_and_their_audit_row_are_stored_atomically);
 
 #[tokio::test]
-async fn products_need_their_scope() {
+async fn products_require_their_scope() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token_with(&[Scope::Kb, Scope::Prospects]).await;
     for method in ["GET", "POST"] {
@@ -332,7 +332,7 @@ async fn products_need_their_scope() {
     office.send(&token, "GET", PRODUCTS, None).await.expect(200);
 }
 
-async fn a_product_may_be_sent_back_as_it_was_listed(office: Office) {
+async fn a_listed_product_may_be_sent_back(office: Office) {
     crate::office::run_sql(
         &office.catalog,
         "insert into products (vendor_code, product_code, product, retail_price_cents,
@@ -360,4 +360,4 @@ async fn a_product_may_be_sent_back_as_it_was_listed(office: Office) {
         (&json!("body.products[0].UpdatedAt"), &json!("READ_ONLY_FIELD"))
     );
 }
-on_both_databases!(a_product_may_be_sent_back_as_it_was_listed);
+on_both_databases!(a_listed_product_may_be_sent_back);

@@ -13,7 +13,7 @@ async fn put_if(office: &Office, etag: &str, body: &Value) -> crate::office::Rep
     office.call("PUT", ADA, &headers, Some(&body.to_string())).await
 }
 
-async fn an_update_keeps_what_is_absent_and_clears_what_is_null(office: Office) {
+async fn an_update_keeps_absent_fields_and_clears_null_fields(office: Office) {
     office.put(ADA, &json!({
         "NickName": "Addie", "EMail": "ada@example.com", "DOB": "1985-12-10", "ProviderID": 1, "Prospect": 1,
     })).await.expect(200);
@@ -58,18 +58,18 @@ async fn an_update_keeps_what_is_absent_and_clears_what_is_null(office: Office) 
         2
     );
 }
-on_both_databases!(an_update_keeps_what_is_absent_and_clears_what_is_null);
+on_both_databases!(an_update_keeps_absent_fields_and_clears_null_fields);
 
-async fn a_full_name_made_of_the_parts_follows_them_and_another_stays(office: Office) {
+async fn a_derived_full_name_follows_its_parts_and_a_custom_one_stays(office: Office) {
     let full_name = async |body: Value| office.put(ADA, &body).await.expect(200)["data"]["FullName"].clone();
     assert_eq!(full_name(json!({ "LastName": "Byron", "MI": "K" })).await, "Ada K Byron");
     assert_eq!(full_name(json!({ "FullName": "Countess Lovelace" })).await, "Countess Lovelace");
     assert_eq!(full_name(json!({ "FirstName": "Augusta" })).await, "Countess Lovelace");
     assert_eq!(full_name(json!({ "FullName": null })).await, "Augusta K Byron");
 }
-on_both_databases!(a_full_name_made_of_the_parts_follows_them_and_another_stays);
+on_both_databases!(a_derived_full_name_follows_its_parts_and_a_custom_one_stays);
 
-async fn an_update_that_is_wrong_changes_nothing(office: Office) {
+async fn an_invalid_update_changes_nothing(office: Office) {
     let before = office.get(ADA).await.body;
     let reply = office
         .put(
@@ -97,10 +97,10 @@ async fn an_update_that_is_wrong_changes_nothing(office: Office) {
     );
     assert_eq!(office.get(ADA).await.body, before);
 }
-on_both_databases!(an_update_that_is_wrong_changes_nothing);
+on_both_databases!(an_invalid_update_changes_nothing);
 
 #[tokio::test]
-async fn a_postal_code_is_judged_with_the_country_that_is_stored() {
+async fn a_postal_code_is_validated_with_the_stored_country() {
     let office = Office::open(Engine::Sqlite).await;
     office.put(ADA, &json!({ "Zip": "SW1A 1AA" })).await.expect_problem(422, "INVALID_FIELDS");
     office.put(ADA, &json!({ "Country": "GB" })).await.expect(200);
@@ -109,7 +109,7 @@ async fn a_postal_code_is_judged_with_the_country_that_is_stored() {
     assert_eq!(reply.wrong_fields(), ["body.Zip"]);
 }
 
-async fn an_update_of_a_state_that_has_passed_is_refused(office: Office) {
+async fn an_update_with_a_stale_etag_is_rejected(office: Office) {
     let etag = office.get(ADA).await.header("etag").to_owned();
     let reply = put_if(&office, &etag, &json!({ "NickName": "One" })).await;
     reply.expect(200);
@@ -127,9 +127,9 @@ async fn an_update_of_a_state_that_has_passed_is_refused(office: Office) {
     office.sql("update patients set city = 'Boston' where patient_id = 1001").await;
     put_if(&office, &etag, &json!({ "NickName": "Five" })).await.expect_problem(412, "PRECONDITION_FAILED");
 }
-on_both_databases!(an_update_of_a_state_that_has_passed_is_refused);
+on_both_databases!(an_update_with_a_stale_etag_is_rejected);
 
-async fn of_two_updates_of_one_state_at_the_same_time_one_is_refused(office: Office) {
+async fn one_of_two_concurrent_updates_with_the_same_etag_is_rejected(office: Office) {
     let etag = office.get(ADA).await.header("etag").to_owned();
     let (one, two) = (json!({ "NickName": "One" }), json!({ "NickName": "Two" }));
     let replies = tokio::join!(put_if(&office, &etag, &one), put_if(&office, &etag, &two));
@@ -137,9 +137,9 @@ async fn of_two_updates_of_one_state_at_the_same_time_one_is_refused(office: Off
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 412]);
 }
-on_both_databases!(of_two_updates_of_one_state_at_the_same_time_one_is_refused);
+on_both_databases!(one_of_two_concurrent_updates_with_the_same_etag_is_rejected);
 
-async fn a_reading_is_in_the_audit_log_before_it_is_answered(office: Office) {
+async fn a_read_is_audited_before_the_reply(office: Office) {
     office.get(ADA).await.expect(200);
     let reads = "select count(*) from audit_log where action = 'prospects.read' and entity = 'patient' and \
         entity_ids = '1001'";
@@ -147,10 +147,10 @@ async fn a_reading_is_in_the_audit_log_before_it_is_answered(office: Office) {
     office.sql("drop table audit_log").await;
     assert_ne!(office.get(ADA).await.status, 200);
 }
-on_both_databases!(a_reading_is_in_the_audit_log_before_it_is_answered);
+on_both_databases!(a_read_is_audited_before_the_reply);
 
 #[tokio::test]
-async fn what_is_not_there_or_not_ones_own_is_the_same_404() {
+async fn a_missing_prospect_and_another_practices_return_the_same_404() {
     let office = Office::open(Engine::Sqlite).await;
     office.get("/v1/DemoOffice/prospects/999999").await.expect_problem(404, "NOT_FOUND");
     office
@@ -172,7 +172,7 @@ async fn what_is_not_there_or_not_ones_own_is_the_same_404() {
 }
 
 #[tokio::test]
-async fn prospects_need_their_scope() {
+async fn prospects_require_their_scope() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token_with(&[shared::domain::Scope::Providers]).await;
     for (method, path) in [
@@ -192,7 +192,7 @@ async fn prospects_need_their_scope() {
     }
 }
 
-async fn an_update_that_changes_nothing_leaves_the_state_and_the_log_alone(office: Office) {
+async fn an_update_without_changes_leaves_the_etag_and_the_log_unchanged(office: Office) {
     let before = office.get(ADA).await;
     let logged = office.integer("select count(*) from log").await;
     office.set_time("2026-03-09T13:00:00Z");
@@ -209,4 +209,4 @@ async fn an_update_that_changes_nothing_leaves_the_state_and_the_log_alone(offic
     assert_eq!(office.integer("select count(*) from log").await, logged);
     assert_eq!(office.integer("select count(*) from audit_log where action = 'prospects.update'").await, 2);
 }
-on_both_databases!(an_update_that_changes_nothing_leaves_the_state_and_the_log_alone);
+on_both_databases!(an_update_without_changes_leaves_the_etag_and_the_log_unchanged);

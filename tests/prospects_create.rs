@@ -15,7 +15,7 @@ fn sorted(mut names: Vec<&str>) -> Vec<&str> {
     names
 }
 
-async fn a_new_prospect_is_answered_with_every_field(office: Office) {
+async fn a_new_prospect_is_returned_with_every_field(office: Office) {
     let reply = office.post(PROSPECTS, &john()).await;
     let body = reply.expect(201);
     let data = body["data"].as_object().unwrap();
@@ -65,9 +65,9 @@ async fn a_new_prospect_is_answered_with_every_field(office: Office) {
     assert_eq!(read.header("etag"), reply.header("etag"));
     assert!(read.header("etag").starts_with('"'));
 }
-on_both_databases!(a_new_prospect_is_answered_with_every_field);
+on_both_databases!(a_new_prospect_is_returned_with_every_field);
 
-async fn every_field_of_the_reference_is_kept_as_it_was_sent(office: Office) {
+async fn every_field_of_the_reference_is_stored_as_sent(office: Office) {
     let sent = json!({
         "FirstName": "Zoë", "MI": "Q", "LastName": "O'Hara", "FullName": "Dr Zoë O'Hara", "NickName": "Zo",
             "Gender": "o",
@@ -96,9 +96,9 @@ async fn every_field_of_the_reference_is_kept_as_it_was_sent(office: Office) {
         .await;
     assert_eq!(reply.expect(201)["data"]["Type"], "Child,Cash");
 }
-on_both_databases!(every_field_of_the_reference_is_kept_as_it_was_sent);
+on_both_databases!(every_field_of_the_reference_is_stored_as_sent);
 
-async fn the_creation_leaves_a_log_row_and_an_audit_row(office: Office) {
+async fn a_creation_writes_a_log_row_and_an_audit_row(office: Office) {
     let id = office.post(PROSPECTS, &john()).await.expect(201)["data"]["PatientID"].clone();
     let log = format!(
         "select count(*) from log where table_name = 'patients' and action = 'insert' and record_id = {id}"
@@ -110,9 +110,9 @@ async fn the_creation_leaves_a_log_row_and_an_audit_row(office: Office) {
     );
     assert_eq!(office.integer(&audit).await, 1);
 }
-on_both_databases!(the_creation_leaves_a_log_row_and_an_audit_row);
+on_both_databases!(a_creation_writes_a_log_row_and_an_audit_row);
 
-async fn a_possible_duplicate_is_created_and_the_others_are_named(office: Office) {
+async fn a_possible_duplicate_is_created_and_the_matches_are_named(office: Office) {
     let first = office
         .post(
             PROSPECTS,
@@ -147,9 +147,9 @@ async fn a_possible_duplicate_is_created_and_the_others_are_named(office: Office
         assert_eq!(reply.expect(201).get("possibleDuplicates"), None, "{body}");
     }
 }
-on_both_databases!(a_possible_duplicate_is_created_and_the_others_are_named);
+on_both_databases!(a_possible_duplicate_is_created_and_the_matches_are_named);
 
-async fn every_bad_field_is_named_at_once(office: Office) {
+async fn every_invalid_field_is_named(office: Office) {
     let reply = office.post(PROSPECTS, &json!({
         "FirstName": "", "LastName": 5, "MI": "x".repeat(11), "EMail": "john@", "Phone": "12",
         "Gender": "male",
@@ -189,10 +189,10 @@ async fn every_bad_field_is_named_at_once(office: Office) {
         ["body.CellPhone", "body.EMail", "body.FirstName", "body.LastName", "body.Phone"]
     );
 }
-on_both_databases!(every_bad_field_is_named_at_once);
+on_both_databases!(every_invalid_field_is_named);
 
 #[tokio::test]
-async fn nobody_is_born_tomorrow_by_the_practices_own_clock() {
+async fn a_birth_date_is_not_in_the_future_of_the_practice() {
     let office = Office::open(Engine::Sqlite).await;
     // It is still the 9th in New York, but already the 10th in Berlin.
     office.set_time("2026-03-10T01:00:00Z");
@@ -205,7 +205,7 @@ async fn nobody_is_born_tomorrow_by_the_practices_own_clock() {
 }
 
 #[tokio::test]
-async fn a_picture_is_a_real_one_and_not_too_large() {
+async fn a_picture_must_be_an_image_within_the_size_limit() {
     let office = Office::open(Engine::Sqlite).await;
     let with = async |image: &str| {
         let body = json!({ "FirstName": "A", "LastName": "B", "Phone": "2125550101", "PtImg": image });
@@ -237,7 +237,7 @@ async fn a_picture_is_a_real_one_and_not_too_large() {
     }
 }
 
-async fn the_same_request_sent_again_creates_nobody_and_has_the_same_answer(office: Office) {
+async fn a_repeated_request_creates_nobody_and_has_the_same_reply(office: Office) {
     let authorization = format!("Bearer {}", office.token("all").await);
     let headers = [
         ("authorization", authorization.as_str()),
@@ -259,9 +259,9 @@ async fn the_same_request_sent_again_creates_nobody_and_has_the_same_answer(offi
     office.call("POST", PROSPECTS, &headers, Some("{}")).await.expect_problem(422, "INVALID_FIELDS");
     office.call("POST", PROSPECTS, &headers, Some(&body)).await.expect(201);
 }
-on_both_databases!(the_same_request_sent_again_creates_nobody_and_has_the_same_answer);
+on_both_databases!(a_repeated_request_creates_nobody_and_has_the_same_reply);
 
-async fn a_name_must_show_something_and_may_not_turn_the_text_around(office: Office) {
+async fn a_name_must_be_visible_and_have_no_bidi_controls(office: Office) {
     let post = async |name: &str| {
         let body = json!({ "FirstName": name, "LastName": "Once", "Phone": "212-555-0188" });
         office.post("/v1/DemoOffice/prospects", &body).await
@@ -289,4 +289,4 @@ async fn a_name_must_show_something_and_may_not_turn_the_text_around(office: Off
         assert_eq!(post(name).await.expect(201)["data"]["FirstName"], name);
     }
 }
-on_both_databases!(a_name_must_show_something_and_may_not_turn_the_text_around);
+on_both_databases!(a_name_must_be_visible_and_have_no_bidi_controls);

@@ -19,7 +19,7 @@ async fn found(office: &Office, query: &str) -> Vec<i64> {
     ids
 }
 
-async fn a_list_is_paged_in_the_order_of_ids(office: Office) {
+async fn a_list_is_paged_by_id(office: Office) {
     let mut all = vec![1001, 1002, 1003];
     for number in 0..4 {
         all.push(
@@ -48,9 +48,9 @@ async fn a_list_is_paged_in_the_order_of_ids(office: Office) {
     assert_eq!(found(&office, "prospect=1&limit=2&search=p").await, all[3..5]);
     assert_eq!(found(&office, "prospect=false&search=p").await, [0i64; 0]);
 }
-on_both_databases!(a_list_is_paged_in_the_order_of_ids);
+on_both_databases!(a_list_is_paged_by_id);
 
-async fn a_person_is_found_by_the_start_of_every_word(office: Office) {
+async fn a_person_is_found_by_the_beginning_of_every_word(office: Office) {
     let jose = create(&office, json!({
         "FirstName": "José", "LastName": "Muñoz-O'Hara", "NickName": "Pepe", "EMail": "J.Munoz@Example.com",
             "Phone": "(212) 555-0123",
@@ -92,9 +92,9 @@ async fn a_person_is_found_by_the_start_of_every_word(office: Office) {
     }
     assert_eq!(found(&office, "search=%20").await.len(), 5);
 }
-on_both_databases!(a_person_is_found_by_the_start_of_every_word);
+on_both_databases!(a_person_is_found_by_the_beginning_of_every_word);
 
-async fn a_changed_person_is_found_by_what_is_true_now(office: Office) {
+async fn a_changed_person_is_found_by_the_current_values(office: Office) {
     let id = create(
         &office,
         json!({
@@ -111,9 +111,9 @@ async fn a_changed_person_is_found_by_what_is_true_now(office: Office) {
         assert_eq!(found(&office, &format!("search={there}")).await, [id], "{there}");
     }
 }
-on_both_databases!(a_changed_person_is_found_by_what_is_true_now);
+on_both_databases!(a_changed_person_is_found_by_the_current_values);
 
-async fn a_row_has_its_tags_and_a_page_is_one_row_of_the_audit_log(office: Office) {
+async fn a_row_includes_its_tags_and_a_page_is_one_audit_row(office: Office) {
     office.sql("insert into patient_tags (patient_id, tag_id) values (1001, 1), (1001, 2), (1003, 2)").await;
     let reply = office.get(PROSPECTS).await;
     let tags: Vec<&Value> =
@@ -124,10 +124,10 @@ async fn a_row_has_its_tags_and_a_page_is_one_row_of_the_audit_log(office: Offic
         "select count(*) from audit_log where action = 'prospects.list' and entity_ids = '1001,1002,1003'";
     assert_eq!(office.integer(listed).await, 1);
 }
-on_both_databases!(a_row_has_its_tags_and_a_page_is_one_row_of_the_audit_log);
+on_both_databases!(a_row_includes_its_tags_and_a_page_is_one_audit_row);
 
 #[tokio::test]
-async fn a_malformed_query_is_400_with_every_parameter_named() {
+async fn a_malformed_query_returns_400_and_names_every_parameter() {
     let office = Office::open(Engine::Sqlite).await;
     let long = "a".repeat(201);
     let reply = office.get(&format!("{PROSPECTS}?page=0&limit=101&prospect=maybe&search={long}")).await;
@@ -137,7 +137,7 @@ async fn a_malformed_query_is_400_with_every_parameter_named() {
     assert_eq!(reply.wrong_fields(), ["query.search"]);
 }
 
-async fn a_patient_with_a_prefix_in_several_words_is_found_once(office: Office) {
+async fn a_patient_with_several_matching_words_is_found_once(office: Office) {
     let body = json!({ "FirstName": "Xavi", "LastName": "Xu", "EMail": "xx@example.com" });
     office.post("/v1/DemoOffice/prospects", &body).await.expect(201);
     let first = office.get("/v1/DemoOffice/prospects?search=x&limit=1").await;
@@ -145,4 +145,4 @@ async fn a_patient_with_a_prefix_in_several_words_is_found_once(office: Office) 
     let second = office.get("/v1/DemoOffice/prospects?search=x&limit=1&page=2").await;
     assert_eq!(second.expect(200)["count"], 0);
 }
-on_both_databases!(a_patient_with_a_prefix_in_several_words_is_found_once);
+on_both_databases!(a_patient_with_several_matching_words_is_found_once);

@@ -34,15 +34,15 @@ async fn import(office: &Office, ids: std::ops::Range<i64>) {
     }
 }
 
-async fn one_that_was_admitted_is_found(office: Office) {
+async fn an_admitted_patient_is_found(office: Office) {
     admit(&office, 5001, "Zelda", "Quist", "'Zelda.Q@example.com', '(212) 555-0177'").await;
     for search in ["zel", "quist%20zelda", "zelda.q@", "2125550177", "0177"] {
         assert_eq!(found(&office, search).await, [5001], "{search}");
     }
 }
-on_both_databases!(one_that_was_admitted_is_found);
+on_both_databases!(an_admitted_patient_is_found);
 
-async fn one_whose_name_or_number_was_changed_is_found_by_the_new_one_only(office: Office) {
+async fn a_patient_is_found_only_by_the_new_name_or_number(office: Office) {
     admit(&office, 5001, "Zelda", "Quist", "'z@example.com', '(212) 555-0177'").await;
     assert_eq!(found(&office, "quist").await, [5001]);
     let changes = [
@@ -63,9 +63,9 @@ async fn one_whose_name_or_number_was_changed_is_found_by_the_new_one_only(offic
         assert_eq!(found(&office, old).await, [0i64; 0], "{change}");
     }
 }
-on_both_databases!(one_whose_name_or_number_was_changed_is_found_by_the_new_one_only);
+on_both_databases!(a_patient_is_found_only_by_the_new_name_or_number);
 
-async fn only_what_a_patient_is_found_by_makes_work(office: Office) {
+async fn only_changes_of_searchable_columns_cause_reindexing(office: Office) {
     assert_eq!(found(&office, "ada").await, [1001]);
     assert_eq!(office.integer("select count(*) from unindexed_patients").await, 0);
     office.sql("update patients set notes = 'called', first_name = 'Ada' where patient_id = 1001").await;
@@ -76,47 +76,47 @@ async fn only_what_a_patient_is_found_by_makes_work(office: Office) {
     office.put(&format!("{PROSPECTS}/{id}"), &json!({ "FirstName": "Veronica" })).await.expect(200);
     assert_eq!(office.integer("select count(*) from unindexed_patients").await, 0);
 }
-on_both_databases!(only_what_a_patient_is_found_by_makes_work);
+on_both_databases!(only_changes_of_searchable_columns_cause_reindexing);
 
-async fn one_that_was_admitted_is_a_possible_duplicate(office: Office) {
+async fn an_admitted_patient_is_a_possible_duplicate(office: Office) {
     admit(&office, 5001, "Zelda", "Quist", "null, '(212) 555-0177'").await;
     let body = json!({ "FirstName": "Z.", "LastName": "Q.", "Phone": "212-555-0177" });
     let reply = office.post(PROSPECTS, &body).await;
     assert_eq!(reply.expect(201)["possibleDuplicates"], json!([5001]));
 }
-on_both_databases!(one_that_was_admitted_is_a_possible_duplicate);
+on_both_databases!(an_admitted_patient_is_a_possible_duplicate);
 
-async fn the_poller_makes_the_patients_of_an_import_searchable(office: Office) {
+async fn the_poller_indexes_imported_patients(office: Office) {
     sign_up(&office, "https://partner.example.com/hook", &["Claims"]).await;
     import(&office, 6000..6450).await;
     poll(&office).await;
     assert_eq!(office.integer("select count(*) from unindexed_patients").await, 0);
     assert_eq!(found(&office, "number6449").await, [6449]);
 }
-on_both_databases!(the_poller_makes_the_patients_of_an_import_searchable);
+on_both_databases!(the_poller_indexes_imported_patients);
 
-async fn searches_alone_make_an_import_searchable(office: Office) {
+async fn searches_alone_index_imported_patients(office: Office) {
     import(&office, 6000..7000).await;
     let mut searches = 0;
     while found(&office, "number6999").await.is_empty() {
         searches += 1;
-        assert!(searches < 10, "a search gets no patient done");
+        assert!(searches < 10, "a search indexes no patient");
     }
     assert_eq!(office.integer("select count(*) from unindexed_patients").await, 0);
 }
-on_both_databases!(searches_alone_make_an_import_searchable);
+on_both_databases!(searches_alone_index_imported_patients);
 
-async fn one_with_a_thousand_words_is_found_and_holds_up_nobody(office: Office) {
+async fn a_patient_with_a_thousand_words_is_found_and_delays_nobody(office: Office) {
     let words: Vec<String> = (0..1000).map(|number| format!("w{number}x")).collect();
     admit(&office, 5001, "Longest", &words.join(" "), "null, null").await;
     admit(&office, 5002, "Zelda", "Quist", "null, null").await;
     assert_eq!(found(&office, "quist").await, [5002]);
     assert_eq!(found(&office, "longest").await, [5001]);
 }
-on_both_databases!(one_with_a_thousand_words_is_found_and_holds_up_nobody);
+on_both_databases!(a_patient_with_a_thousand_words_is_found_and_delays_nobody);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_cannot_be_read_holds_up_nobody() {
+async fn an_unreadable_patient_delays_nobody() {
     let office = Office::open(Engine::Sqlite).await;
     office
         .sql(
@@ -132,7 +132,7 @@ async fn one_that_cannot_be_read_holds_up_nobody() {
 
 /// The EMR's role has no rights to the `unindexed_patients` table, and another search path.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_role_that_may_only_write_patients_can_go_on_doing_so() {
+async fn a_write_only_role_can_still_write_patients() {
     let office = Office::open(Engine::Postgres).await;
     let role = format!("emr_{}", std::process::id());
     let schema = "(select relnamespace::regnamespace::text from pg_class where oid = 'patients'::regclass)";
@@ -158,7 +158,7 @@ async fn a_role_that_may_only_write_patients_can_go_on_doing_so() {
 
 /// The EMR's transaction locks the patient: a search does not wait, and finds the change later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_is_just_being_changed_is_left_for_the_next_search() {
+async fn a_patient_being_changed_is_indexed_by_the_next_search() {
     let office = Office::open(Engine::Postgres).await;
     admit(&office, 5001, "Zelda", "Quist", "null, null").await;
     let result: sql::Result<()> = in_transaction!(office.db, sql::Error, |conn| {

@@ -33,7 +33,7 @@ async fn fill(office: &Office) {
     office.sql("analyze").await;
 }
 
-async fn a_search_reads_index_ranges_and_no_whole_table(office: Office) {
+async fn a_search_reads_index_ranges_only(office: Office) {
     fill(&office).await;
     for (search, ranges, hits) in [("first777", 1, 11), ("last42 first42", 2, 11), ("(212) 55 10123", 1, 1)] {
         for prospect in [None, Some(false)] {
@@ -50,12 +50,12 @@ async fn a_search_reads_index_ranges_and_no_whole_table(office: Office) {
         }
     }
 }
-on_both_databases!(a_search_reads_index_ranges_and_no_whole_table);
+on_both_databases!(a_search_reads_index_ranges_only);
 
-async fn a_plan_without_the_index_is_told_from_one_with_it(office: Office) {
+async fn a_plan_without_the_index_is_detected(office: Office) {
     fill(&office).await;
     let naive = "select patient_id from patients where lower(full_name) like '%' || $1 || '%'";
     let plan = plan(&office.db, naive, &["first777".to_owned()]).await;
     assert!(fault_of(&plan, 1).unwrap().starts_with("reads a whole table"), "{plan:#?}");
 }
-on_both_databases!(a_plan_without_the_index_is_told_from_one_with_it);
+on_both_databases!(a_plan_without_the_index_is_detected);

@@ -1,4 +1,5 @@
-//! `GET /v1/admin/readiness`: each check is seen to fail, and none breaks another.
+//! `GET /v1/admin/readiness`: each check is shown to fail, and a failing check does not affect the
+//! others.
 
 mod hanging;
 
@@ -44,14 +45,14 @@ const CHECKS: [&str; 12] = [
     "edgeSecret",
 ];
 
-/// A database that refuses connections is given up after a moment.
+/// A database that refuses connections times out quickly.
 const IMPATIENT: Timeouts = Timeouts {
     connect: Duration::from_millis(300),
     round_trip: Duration::from_millis(300),
     ..timeouts::DATABASE
 };
 
-/// Sees to it that everything is in order.
+/// Sets up a healthy platform.
 async fn arrange(office: &Office) {
     poll(office).await;
     for db in [&office.db, &office.other_db] {
@@ -59,7 +60,7 @@ async fn arrange(office: &Office) {
     }
 }
 
-/// What is answered, with the status that belongs to it.
+/// Returns the response; its status must match its content.
 async fn read(office: &Office) -> Value {
     let reply = office.admin("GET", PATH, None).await;
     let data = reply.body["data"].clone();
@@ -86,7 +87,7 @@ fn figure(check: &Value, name: &str) -> i64 {
     found.unwrap_or_else(|| panic!("no {name}: {check}"))["value"].as_i64().unwrap()
 }
 
-/// The names of the checks that are not `ok`, each with its status.
+/// Returns the names of the checks that are not `ok`, each with its status.
 fn wrong(data: &Value) -> Vec<String> {
     let checks = data["checks"].as_array().unwrap().iter().filter(|it| it["status"] != "ok");
     checks.map(|it| format!("{} {}", it["name"], it["status"]).replace('"', "")).collect()
@@ -96,7 +97,7 @@ fn at(seconds: i64) -> String {
     (NOW.parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds)).to_string()
 }
 
-async fn a_platform_in_order_is_ready_and_every_check_says_what_it_found(office: Office) {
+async fn a_healthy_platform_is_ready_and_every_check_reports_a_finding(office: Office) {
     arrange(&office).await;
     let data = read(&office).await;
     assert_eq!((&data["status"], wrong(&data)), (&json!("ready"), vec![]), "{data}");
@@ -113,10 +114,10 @@ async fn a_platform_in_order_is_ready_and_every_check_says_what_it_found(office:
     assert_eq!(figure(check(&data, "migrations"), "schemaVersion"), shared::tenant::migrate::newest());
     office.call("GET", "/v1/health", &[], None).await.expect(200);
 }
-on_both_databases!(a_platform_in_order_is_ready_and_every_check_says_what_it_found);
+on_both_databases!(a_healthy_platform_is_ready_and_every_check_reports_a_finding);
 
 #[tokio::test]
-async fn every_check_names_what_depends_on_it_and_a_section_of_the_runbook() {
+async fn every_check_names_its_impact_and_a_runbook_section() {
     let office = Office::open(Engine::Sqlite).await;
     let runbook = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/runbook.md")).unwrap();
     let sections: BTreeSet<&str> = runbook.lines().filter_map(|line| line.strip_prefix("## ")).collect();
@@ -128,7 +129,7 @@ async fn every_check_names_what_depends_on_it_and_a_section_of_the_runbook() {
     }
 }
 
-/// The number that stands in a resource's or parameter's part of the template.
+/// Returns the number in a resource's or parameter's part of the template.
 fn in_template(name: &str, property: &str) -> i64 {
     let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml")).unwrap();
     let (_, rest) = text.split_once(&format!("\n  {name}:\n")).unwrap_or_else(|| panic!("no {name}"));
@@ -139,7 +140,7 @@ fn in_template(name: &str, property: &str) -> i64 {
 }
 
 #[test]
-fn readiness_and_alarms_agree_on_what_is_in_order() {
+fn readiness_and_alarms_use_the_same_thresholds() {
     for (name, property, threshold) in [
         ("OldestEventAlarm", "Threshold", thresholds::OLDEST_EVENT_SECONDS),
         ("SlowOldestEventAlarm", "Threshold", thresholds::OLDEST_EVENT_SECONDS),
@@ -155,7 +156,7 @@ fn readiness_and_alarms_agree_on_what_is_in_order() {
 }
 
 #[tokio::test]
-async fn a_table_that_cannot_be_read_is_named() {
+async fn an_unreadable_table_is_named() {
     let mut office = Office::open(Engine::Sqlite).await;
     arrange(&office).await;
     let dynamodb = office.dynamodb.clone();
@@ -175,7 +176,7 @@ async fn a_table_that_cannot_be_read_is_named() {
     }
 }
 
-async fn a_catalog_that_cannot_be_opened_or_is_older_than_the_code_fails(office: Office) {
+async fn an_unreachable_or_outdated_catalog_fails_the_check(office: Office) {
     arrange(&office).await;
     let newest = "where version = (select max(version) from _sqlx_migrations)";
     // As after a roll-back.
@@ -194,10 +195,10 @@ async fn a_catalog_that_cannot_be_opened_or_is_older_than_the_code_fails(office:
     assert_eq!(wrong(&data), ["catalog failed"]);
     assert!(check(&data, "catalog")["detail"].as_str().unwrap().contains("rejects a statement"), "{data}");
 }
-on_both_databases!(a_catalog_that_cannot_be_opened_or_is_older_than_the_code_fails);
+on_both_databases!(an_unreachable_or_outdated_catalog_fails_the_check);
 
 #[tokio::test]
-async fn what_is_down_is_told_without_where_it_is_and_what_opens_it() {
+async fn a_failed_check_shows_no_address_or_credential() {
     let mut office = Office::open(Engine::Sqlite).await;
     let dsn = "postgres://clinic:pass-word@127.0.0.1:9/charts";
     let app = office.another_app(|parts| {
@@ -234,7 +235,7 @@ async fn what_is_down_is_told_without_where_it_is_and_what_opens_it() {
     }
 }
 
-async fn a_practice_that_fails_is_named_with_the_reason_and_since_when_until_it_is_mended(office: Office) {
+async fn a_failing_practice_is_named_with_reason_and_start_until_fixed(office: Office) {
     let broken = PracticePass::try_from("BrokenOffice").unwrap();
     let entry = |secret: &str| Practice {
         practicepass: broken.clone(),
@@ -247,7 +248,7 @@ async fn a_practice_that_fails_is_named_with_the_reason_and_since_when_until_it_
         tzdata: None,
     };
     subscribe(&office, &broken, 1, &[EventScope::Claims]).await;
-    // Another practice's database.
+    // The secret of another practice's database.
     office.app.control.put_practice(&entry("env:DSN_DEMOOFFICE")).await.unwrap();
     office.migrated(&broken).await;
     arrange(&office).await;
@@ -278,10 +279,10 @@ async fn a_practice_that_fails_is_named_with_the_reason_and_since_when_until_it_
     poll(&office).await;
     assert_eq!(wrong(&read(&office).await), Vec::<String>::new());
 }
-on_both_databases!(a_practice_that_fails_is_named_with_the_reason_and_since_when_until_it_is_mended);
+on_both_databases!(a_failing_practice_is_named_with_reason_and_start_until_fixed);
 
 #[tokio::test]
-async fn a_poller_that_ends_no_run_for_five_minutes_fails_and_so_does_each_of_its_schedules() {
+async fn a_poller_schedule_without_a_finished_run_for_five_minutes_fails() {
     let office = Office::open(Engine::Sqlite).await;
     let data = read(&office).await;
     assert_eq!(
@@ -297,11 +298,11 @@ async fn a_poller_that_ends_no_run_for_five_minutes_fails_and_so_does_each_of_it
     assert_eq!(wrong(&data), ["poller failed"]);
     let found = check(&data, "poller");
     assert_eq!((&found["since"], &found["ageSeconds"]), (&json!(NOW), &json!(301)));
-    // A run that begins and never ends is none.
+    // A run that begins and never ends does not count.
     begin(&office.app, 0, 1).await;
     assert_eq!(wrong(&read(&office).await), ["poller failed"]);
 
-    // From now on two schedules, the second of which never runs.
+    // From now on there are two schedules, the second of which never runs.
     begin(&office.app, 0, 2).await;
     end(&office.app, 0, 2).await;
     assert_eq!(wrong(&read(&office).await), Vec::<String>::new(), "it has time until then");
@@ -330,7 +331,7 @@ async fn end(app: &App, shard: u32, of: u32) {
     app.control.end_poll(Schedule { shard, of }, &run).await.unwrap();
 }
 
-/// Messages that nobody sent, past the queue's own ways.
+/// Adds messages directly to the queue, without the product's code.
 async fn put_messages(office: &Office, queue: &str, count: i64) {
     let file = format!("sqlite://{}", office.queue_file.display());
     let mut messages = SqliteConnection::connect(&file).await.unwrap();
@@ -344,7 +345,7 @@ async fn put_messages(office: &Office, queue: &str, count: i64) {
 }
 
 #[tokio::test]
-async fn queues_that_are_too_full_and_dead_letters_are_told() {
+async fn full_queues_and_dead_letters_are_reported() {
     let office = Office::open(Engine::Sqlite).await;
     arrange(&office).await;
     assert_eq!((thresholds::WAITING_EVENTS, thresholds::WAITING_SLOW_EVENTS), (150_000, 4_000));
@@ -367,7 +368,7 @@ async fn queues_that_are_too_full_and_dead_letters_are_told() {
 }
 
 #[tokio::test]
-async fn retries_that_are_overdue_by_more_than_five_minutes_are_told() {
+async fn retries_overdue_by_more_than_five_minutes_are_reported() {
     let office = Office::open(Engine::Sqlite).await;
     arrange(&office).await;
     let hook = json!({ "hookUrl": "http://127.0.0.1:9/hook", "scopes": ["Claims"] });
@@ -390,7 +391,7 @@ async fn retries_that_are_overdue_by_more_than_five_minutes_are_told() {
 }
 
 #[tokio::test]
-async fn practices_that_are_not_migrated_are_counted_and_named() {
+async fn unmigrated_practices_are_counted_and_named() {
     let office = Office::open(Engine::Sqlite).await;
     poll(&office).await;
     let schema = shared::tenant::migrate::newest();
@@ -412,14 +413,14 @@ async fn practices_that_are_not_migrated_are_counted_and_named() {
             ],
         })
     );
-    // A newer program's.
+    // A schema of a newer program.
     note(office.db.practicepass(), schema + 1, "9999z").await;
     note(office.other_db.practicepass(), schema, shared::domain::zones::version()).await;
     assert_eq!(wrong(&read(&office).await), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn a_secret_that_is_too_old_and_a_rotation_that_nobody_finished_are_told() {
+async fn old_secrets_and_unfinished_rotations_are_reported() {
     let rotating = Rotating::open(Engine::Sqlite).await;
     let days = |days: i64| NOW.parse::<Timestamp>().unwrap() - SignedDuration::from_hours(24 * days);
     for (secret, name, most) in [
@@ -453,7 +454,7 @@ async fn a_secret_that_is_too_old_and_a_rotation_that_nobody_finished_are_told()
     }
 }
 
-async fn a_practice_without_subscriptions_that_does_not_answer_is_named_until_it_does(office: Office) {
+async fn a_silent_practice_without_subscriptions_is_named(office: Office) {
     arrange(&office).await;
     let control = &office.app.control;
     let practice = office.db.practicepass();
@@ -475,10 +476,10 @@ async fn a_practice_without_subscriptions_that_does_not_answer_is_named_until_it
     control.put_practice(&Practice { dsn_secret: nowhere, ..entry.clone() }).await.unwrap();
     office.app.practices.forget(practice);
     let named = quarter(&office).await;
-    let first = named.iter().position(|it| *it).expect("it is asked in one of the minutes");
-    assert!(named[first..].iter().all(|it| *it), "what was found holds: {named:?}");
+    let first = named.iter().position(|it| *it).expect("it is contacted in one of the minutes");
+    assert!(named[first..].iter().all(|it| *it), "the finding persists: {named:?}");
     control.put_practice(&entry).await.unwrap();
     let named = quarter(&office).await;
     assert!(!named.last().unwrap(), "it answers again: {named:?}");
 }
-on_both_databases!(a_practice_without_subscriptions_that_does_not_answer_is_named_until_it_does);
+on_both_databases!(a_silent_practice_without_subscriptions_is_named);

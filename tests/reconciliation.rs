@@ -1,5 +1,5 @@
-//! What an operator finds and mends after a restore: practices' databases against the control
-//! plane, either older than the other.
+//! Reconciliation after a restore: practices' databases and the control plane, either older than
+//! the other.
 
 mod control;
 mod copies;
@@ -10,9 +10,9 @@ mod practice;
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use officepro_local::{
+use officepro_operator::{
     error::{Error, Result},
-    operations::reconcile::{
+    reconcile::{
         Ask, Moments, Plan, reconcile,
         report::{Check, Report, Verdict},
     },
@@ -25,12 +25,12 @@ use shared::{
 
 use crate::office::Office;
 
-/// Asks databases as the migrate function does.
+/// Queries databases as the migrate function does.
 struct Asking<'a>(&'a Office);
 
 impl Ask for Asking<'_> {
     async fn ask(&self, question: &ExamineRequest) -> Result<Facts> {
-        // As it travels.
+        // Serialized, as between processes.
         let task = serde_json::from_value(json!({ "examine": question })).unwrap();
         let answer = migrate::run(&self.0.app, task, Timestamp::MAX).await;
         let answer = serde_json::to_value(&answer).unwrap();
@@ -38,35 +38,35 @@ impl Ask for Asking<'_> {
     }
 }
 
-/// What a loss and a restore take back to the moment of the backup.
+/// The part of the control plane that a loss and a restore return to the moment of the backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Loss {
     Everything,
-    /// Items were lost or damaged, and the audit log wasn't.
+    /// Items were lost or damaged, but the audit log was not.
     AllButTheAuditLog,
 }
 
 const LOSSES: [Loss; 2] = [Loss::Everything, Loss::AllButTheAuditLog];
 
 impl Office {
-    /// Time goes on.
+    /// Advances the clock.
     fn later(&self, time: SignedDuration) -> Timestamp {
         let now = self.app.clock.now() + time;
         self.set_time(&now.to_string());
         now
     }
 
-    /// A minute passes, after which every cache is stale.
+    /// Advances the clock by a minute, after which every cache is stale.
     fn a_minute_later(&self) -> Timestamp {
         self.later(SignedDuration::from_secs(61))
     }
 
-    /// The control plane as it is.
+    /// Returns the current control plane.
     async fn back_up_control(&self) -> Vec<Item> {
         self.app.control.control_items().await.unwrap()
     }
 
-    /// The control plane as it was.
+    /// Restores an earlier control plane.
     async fn restore_control(&self, backup: &[Item], loss: Loss) {
         let table = self.app.config.tables.control.clone().unwrap();
         let of_audit = |item: &Item| item["pk"].as_s().unwrap() == "AUDIT";
@@ -97,8 +97,8 @@ impl Office {
         Box::pin(reconcile(&self.app.control, &Asking(self), &practices, plan)).await.unwrap()
     }
 
-    /// Whether the key of this name gets a token.
-    async fn lets_in(&self, api_key: &str) -> bool {
+    /// Whether this API key gets a token.
+    async fn admits(&self, api_key: &str) -> bool {
         let body = json!({ "apiKey": api_key }).to_string();
         let headers = [("content-type", "application/json")];
         self.call("POST", "/v1/DemoOffice/auth/token", &headers, Some(&body)).await.status.is_success()
@@ -117,7 +117,7 @@ fn expect(report: &Report, id: &str, verdict: Verdict) -> Vec<String> {
     found.rows.clone()
 }
 
-/// What a dry run must leave as it is.
+/// Returns everything that a dry run must leave unchanged.
 async fn everything(office: &Office) -> (BTreeMap<String, Item>, Vec<i64>) {
     let items = office.back_up_control().await.into_iter();
     let items = items.map(|item| (format!("{:?} {:?}", item["pk"], item["sk"]), item)).collect();
@@ -133,11 +133,11 @@ fn id_of(body: &Value) -> String {
 }
 
 #[test]
-fn a_moment_that_cant_be_right_is_refused() {
+fn an_impossible_moment_is_rejected() {
     let now: Timestamp = "2026-03-09T12:00:00Z".parse().unwrap();
     let plan = |database, control| Plan::new(Moments { database, control }, false, now).is_ok();
     assert!(plan(Some(now - SignedDuration::from_hours(1)), None));
     assert!(!plan(None, None), "neither was restored");
     assert!(!plan(Some(now), None) && !plan(None, Some(now + SignedDuration::from_hours(1))));
-    assert!(!plan(Some(now - SignedDuration::from_hours(24 * 40)), None), "no backup goes back so far");
+    assert!(!plan(Some(now - SignedDuration::from_hours(24 * 40)), None), "no backup is that old");
 }

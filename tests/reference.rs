@@ -1,4 +1,5 @@
-//! The published reference: its examples, whole, are the description's and what the API answers.
+//! The published reference: its examples are exactly those of the description and the API's
+//! responses.
 
 mod example;
 mod stage;
@@ -20,7 +21,7 @@ use example::{differences, renewed};
 pub(crate) use stage::Stage;
 use text::Kind;
 
-/// What our answers have beside the reference's members.
+/// The members of our responses that the reference does not have.
 const ADDITIONS: [(&str, &[&str]); 3] = [
     ("GET /v1/{PPass}/visit-types", &["Bookable"]),
     ("POST /v1/webhooks/signup", &["secret"]),
@@ -37,7 +38,7 @@ const ADDITIONS: [(&str, &[&str]); 3] = [
     ),
 ];
 
-/// Members that only `found` has; panics where `wanted` differs otherwise.
+/// Returns members that only `found` has; panics if `wanted` differs otherwise.
 fn additions(wanted: &Value, found: &Value, name: &str, added: &mut BTreeSet<String>) {
     match (wanted, found) {
         (Value::Object(wanted), Value::Object(found)) => {
@@ -46,7 +47,7 @@ fn additions(wanted: &Value, found: &Value, name: &str, added: &mut BTreeSet<Str
             }
             added.extend(found.keys().filter(|it| !wanted.contains_key(*it)).cloned());
         }
-        // The reference leaves these rows out.
+        // The reference omits these rows.
         (Value::Array(wanted), Value::Array(found)) if wanted.is_empty() && !found.is_empty() => {
             added.insert(format!("{name}[0..{}]", found.len()));
         }
@@ -59,7 +60,7 @@ fn additions(wanted: &Value, found: &Value, name: &str, added: &mut BTreeSet<Str
 }
 
 #[test]
-fn every_example_of_the_reference_is_the_descriptions_to_the_letter() {
+fn every_reference_example_equals_the_one_in_the_description() {
     let examples: BTreeMap<String, Example> =
         examples().into_iter().map(|it| (it.operation.clone(), it)).collect();
     let blocks = text::blocks();
@@ -70,7 +71,7 @@ fn every_example_of_the_reference_is_the_descriptions_to_the_letter() {
             Kind::Path(path) => assert_eq!(example.path, path),
             Kind::Request(body) => assert_eq!(example.request.as_ref(), Some(&body), "{}", block.operation),
             Kind::Answer(body) => {
-                // The first success: of two the creation.
+                // The first success: of two, the creation.
                 let (_, answer) = example.answers.iter().next_back().unwrap();
                 let mut added = BTreeSet::new();
                 additions(&body, answer, "", &mut added);
@@ -84,7 +85,7 @@ fn every_example_of_the_reference_is_the_descriptions_to_the_letter() {
 }
 
 #[test]
-fn every_endpoint_of_the_reference_is_there() {
+fn every_endpoint_of_the_reference_exists() {
     let documented: Vec<String> = operations().iter().map(crate::access_matrix::Operation::name).collect();
     let named = text::operations();
     assert_eq!(named.len(), 30);
@@ -93,7 +94,8 @@ fn every_endpoint_of_the_reference_is_there() {
     }
 }
 
-/// What a call of the operation needs of a partner with all scopes, or of an administrator.
+/// Returns the credentials for a call of the operation, of a partner with all scopes or of an
+/// administrator.
 async fn credential(office: &Office, access: &Access) -> Vec<(&'static str, String)> {
     match access {
         Access::Open => Vec::new(),
@@ -103,7 +105,7 @@ async fn credential(office: &Office, access: &Access) -> Vec<(&'static str, Stri
     }
 }
 
-/// Signs in to the portal; the headers of its calls.
+/// Signs in to the portal; returns the headers of its calls.
 pub(crate) async fn session(office: &Office, access_key: &str) -> Vec<(&'static str, String)> {
     let body = serde_json::json!({ "accessKey": access_key }).to_string();
     let headers = [("content-type", "application/json"), ("host", "portal.example.com")];
@@ -115,7 +117,7 @@ pub(crate) async fn session(office: &Office, access_key: &str) -> Vec<(&'static 
     [("cookie", cookie)].into_iter().chain(portal).collect()
 }
 
-/// Sends the example's request in an office arranged for it; what is answered, by status.
+/// Sends the example's request in an office prepared for it; returns the responses by status.
 async fn answers(engine: Engine, access: &Access, example: &Example) -> Map<String, Value> {
     let stage = Stage::open(engine).await;
     let credential = credential(&stage.office, access).await;
@@ -123,7 +125,7 @@ async fn answers(engine: Engine, access: &Access, example: &Example) -> Map<Stri
         credential.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let sent = stage.arrange(example).await;
     let mut answers = Map::new();
-    // What creates the first time changes, or does nothing, the second time.
+    // A call that first creates something changes it, or does nothing, the second time.
     for _ in &example.answers {
         let reply = stage.send(&sent, &credential).await;
         answers.insert(reply.status.as_u16().to_string(), reply.body);
@@ -160,19 +162,20 @@ async fn compare(engine: Engine, only: impl Fn(&str) -> bool) {
     }
     assert!(
         wrong.is_empty(),
-        "see what the answers became with UPDATE_SNAPSHOTS=1 cargo test -p tests reference\n{}",
+        "see what the answers became with UPDATE_SNAPSHOTS=1 tests/postgres cargo test --workspace --test \
+            api -- openapi reference::every_example\n{}",
         wrong.join("\n")
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_example_is_what_the_api_answers_on_sqlite() {
+async fn every_example_matches_the_response_on_sqlite() {
     compare(Engine::Sqlite, |_| true).await;
 }
 
-/// Those whose answers come from a practice's database or from the catalog.
+/// The operations whose responses come from a practice's database or from the catalog.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_example_is_what_the_api_answers_on_postgres() {
+async fn every_example_matches_the_response_on_postgres() {
     compare(Engine::Postgres, |it| it.contains("{PPass}") || it.contains("/kb") || it.contains("/products"))
         .await;
 }

@@ -1,4 +1,4 @@
-//! What is deleted because it has been kept for long enough, and what is not.
+//! Which rows are deleted after their retention time, and which are not.
 
 use log_poller::{Poll, Pruned, prune};
 use serde_json::json;
@@ -11,7 +11,7 @@ use shared::{
 
 use crate::office::{Engine, NOW, Office, on_both_databases};
 
-/// Rows 1 to 40 of more than 400 days ago, 41 to 60 of less.
+/// Rows 1 to 40 are more than 400 days old, rows 41 to 60 less.
 fn rows() -> String {
     let row = |id: i64| {
         let day = if id <= 40 { "2025-01-15" } else { "2025-03-15" };
@@ -33,9 +33,9 @@ fn practice() -> PracticePass {
     PracticePass::try_from("DemoOffice").unwrap()
 }
 
-async fn old_rows_of_a_log_that_nobody_reads_go_and_young_ones_stay(office: Office) {
+async fn only_old_rows_of_an_unread_log_are_pruned(office: Office) {
     office.sql(&rows()).await;
-    // Rows whose time can't be read, or is in the future, stay and end nothing.
+    // Rows whose time is unreadable or in the future stay, and do not stop the pruning.
     office.sql("update log set logged_at = 'infinity' where log_id = 1").await;
     office.sql("update log set logged_at = '2099-01-01T00:00:00Z' where log_id = 7").await;
     let mut expected = 38;
@@ -50,31 +50,31 @@ async fn old_rows_of_a_log_that_nobody_reads_go_and_young_ones_stay(office: Offi
     assert_eq!(office.integer(YOUNG).await, 20);
     assert_eq!(prune(&office.app, &practice()).await.unwrap().log, 0);
 }
-on_both_databases!(old_rows_of_a_log_that_nobody_reads_go_and_young_ones_stay);
+on_both_databases!(only_old_rows_of_an_unread_log_are_pruned);
 
-async fn only_what_was_read_goes_and_the_poller_knows_the_log_again(office: Office) {
+async fn only_read_rows_are_pruned_and_the_poller_recognizes_the_log(office: Office) {
     let hook = json!({ "hookUrl": "http://127.0.0.1:9/hook", "scopes": ["Patients"] });
     office.post("/v1/webhooks/signup", &hook).await.expect(201);
     poll(&office).await;
     office.sql(&rows()).await;
-    // The rows are there, but nobody has read them: none goes, however old.
+    // The rows exist, but nobody has read them: none is deleted, however old.
     assert_eq!(prune(&office.app, &practice()).await.unwrap().log, 0);
     poll(&office).await;
     let sent = office.queue.left().await;
     let pruned = prune(&office.app, &practice()).await.unwrap().log;
     let left = office.integer(OLD).await;
     assert!(pruned > 0 && pruned.cast_signed() + left == 40, "{pruned} went, {left} stayed");
-    // By these the poller finds its place again when the newest rows are lost.
+    // With these the poller finds its position again when the newest rows are lost.
     let state = office.app.control.dispatch_states(Some(&practice())).await.unwrap().remove(0);
     let remembered = state.progress.anchors.ids().filter(|id| id.0 <= 40).count();
     assert!(remembered > 0 && i64::try_from(remembered).unwrap() == left, "{remembered} of {left}");
     assert_eq!(office.integer(YOUNG).await, 20);
-    // The log isn't taken for another one, and nothing is sent again.
+    // The log is not taken for a different one, and nothing is sent again.
     poll(&office).await;
     assert_eq!(office.app.control.log_epoch(&practice()).await.unwrap(), 0);
     assert_eq!(office.queue.left().await, sent);
 }
-on_both_databases!(only_what_was_read_goes_and_the_poller_knows_the_log_again);
+on_both_databases!(only_read_rows_are_pruned_and_the_poller_recognizes_the_log);
 
 fn insert(from: i64, to: i64, at: &str) -> String {
     format!(
@@ -88,7 +88,7 @@ const LONG_AGO: &str = "2024-05-01T10:00:00Z";
 const LATELY: &str = "2026-03-01T10:00:00Z";
 const FAR_AHEAD: &str = "2099-01-01T00:00:00Z";
 
-async fn rows_with_wrong_dates_stop_no_pruning_and_are_not_taken_for_old_ones(office: Office) {
+async fn rows_with_wrong_dates_do_not_stop_pruning_or_count_as_old(office: Office) {
     for (from, to, at) in [
         (1, 1, FAR_AHEAD),
         (2, 2, LATELY),
@@ -97,7 +97,7 @@ async fn rows_with_wrong_dates_stop_no_pruning_and_are_not_taken_for_old_ones(of
         (101, 2_300, FAR_AHEAD),
         (2_301, 6_000, LONG_AGO),
         (6_001, 6_100, LATELY),
-        // Written after them, and dated back: not old.
+        // Written after them, but backdated: not old.
         (6_101, 6_120, LONG_AGO),
         (6_121, 6_121, LATELY),
     ] {
@@ -109,10 +109,10 @@ async fn rows_with_wrong_dates_stop_no_pruning_and_are_not_taken_for_old_ones(of
     assert_eq!(office.integer("select count(*) from log").await, 2 + 2_200 + 121);
     assert_eq!(prune(&office.app, &practice()).await.unwrap().log, 0);
 }
-on_both_databases!(rows_with_wrong_dates_stop_no_pruning_and_are_not_taken_for_old_ones);
+on_both_databases!(rows_with_wrong_dates_do_not_stop_pruning_or_count_as_old);
 
 #[tokio::test]
-async fn a_long_stretch_of_rows_that_stay_is_crossed_with_few_reads() {
+async fn a_long_range_of_retained_rows_is_crossed_with_few_reads() {
     let mut office = Office::open(Engine::Postgres).await;
     for (from, to, at) in [(1, 60_000, "infinity"), (60_001, 130_000, LONG_AGO), (130_001, 130_100, LATELY)] {
         office.sql(&insert(from, to, at)).await;
@@ -128,10 +128,10 @@ async fn a_long_stretch_of_rows_that_stay_is_crossed_with_few_reads() {
     assert!(statements < 60, "one after the other there would be 120 reads: {statements}");
     let lowest = "select min(log_id) from log where logged_at < 'infinity'";
     let lowest = office.integer(lowest).await;
-    assert!((61_000..63_000).contains(&lowest), "from its beginning on: {lowest}");
+    assert!((61_000..63_000).contains(&lowest), "from its beginning: {lowest}");
 }
 
-async fn what_was_read_for_a_subscription_that_is_gone_holds_up_nothing(office: Office) {
+async fn the_position_of_a_deleted_subscription_blocks_no_pruning(office: Office) {
     let hook = json!({ "hookUrl": "http://127.0.0.1:9/hook", "scopes": ["Patients"] });
     office.post("/v1/webhooks/signup", &hook).await.expect(201);
     poll(&office).await;
@@ -145,7 +145,7 @@ async fn what_was_read_for_a_subscription_that_is_gone_holds_up_nothing(office: 
     office.send(&token, "DELETE", "/v1/webhooks", None).await.expect(200);
     prune(&office.app, &practice()).await.unwrap();
     assert_eq!(office.integer(unread).await, 0);
-    // Who signs up anew is sent what comes then, of the same log.
+    // A new subscription gets the later rows of the same log.
     office.post("/v1/webhooks/signup", &hook).await.expect(201);
     let sent = office.queue.left().await;
     office.sql(&insert(3_001, 3_001, LATELY)).await;
@@ -153,12 +153,12 @@ async fn what_was_read_for_a_subscription_that_is_gone_holds_up_nothing(office: 
     assert_eq!(office.queue.left().await, sent + 1);
     assert_eq!(office.app.control.log_epoch(&practice()).await.unwrap(), 0);
 }
-on_both_databases!(what_was_read_for_a_subscription_that_is_gone_holds_up_nothing);
+on_both_databases!(the_position_of_a_deleted_subscription_blocks_no_pruning);
 
-async fn a_subscription_reads_on_unless_the_platform_disabled_it(office: Office) {
+async fn unread_rows_are_retained_unless_the_platform_disabled_the_subscription(office: Office) {
     let hook = json!({ "hookUrl": "http://127.0.0.1:9/hook", "scopes": ["Patients"] });
     office.post("/v1/webhooks/signup", &hook).await.expect(201);
-    // The poller has not begun yet.
+    // The poller has not started yet.
     office.sql(&insert(2_001, 2_030, LONG_AGO)).await;
     let unread = "select count(*) from log where log_id between 2001 and 2029";
     let left = async |why: &str, rows: i64| {
@@ -173,11 +173,11 @@ async fn a_subscription_reads_on_unless_the_platform_disabled_it(office: Office)
     subscription.status = SubscriptionStatus::Disabled;
     subscription.version += 1;
     office.app.control.save_subscription(&subscription, None).await.unwrap();
-    left("disabled: who signs up again begins anew", 0).await;
+    left("disabled: a new sign-up starts at the end", 0).await;
 }
-on_both_databases!(a_subscription_reads_on_unless_the_platform_disabled_it);
+on_both_databases!(unread_rows_are_retained_unless_the_platform_disabled_the_subscription);
 
-async fn answers_are_kept_until_they_expire(office: Office) {
+async fn stored_replies_are_retained_until_they_expire(office: Office) {
     let keep = |key: &str, expires_at: i64| {
         format!(
             "insert into idempotency_keys (key_id, method, path, idempotency_key, body_hash, status, \
@@ -191,17 +191,17 @@ async fn answers_are_kept_until_they_expire(office: Office) {
     assert_eq!(prune(&office.app, &practice()).await.unwrap(), Pruned { log: 0, answers: 1 });
     assert_eq!(office.integer("select count(*) from idempotency_keys").await, 1);
 }
-on_both_databases!(answers_are_kept_until_they_expire);
+on_both_databases!(stored_replies_are_retained_until_they_expire);
 
-async fn a_deployment_may_keep_every_row(office: Office) {
+async fn a_deployment_may_retain_every_row(office: Office) {
     office.sql(&rows()).await;
     let keeping = office.another_app(|parts| parts.config.event_log_days = 0);
     assert_eq!(prune(&keeping, &practice()).await.unwrap(), Pruned::default());
     assert_eq!(office.integer("select count(*) from log").await, 60);
 }
-on_both_databases!(a_deployment_may_keep_every_row);
+on_both_databases!(a_deployment_may_retain_every_row);
 
-async fn a_day_deletes_no_more_rows_than_its_share(office: Office) {
+async fn pruning_stops_after_the_batch_that_reaches_the_limit(office: Office) {
     let insert = "insert into log (log_id, table_name, action, record_id, logged_at)
         with recursive n(i) as (select 1 union all select i + 1 from n where i < 1200)
         select i, 'patients', 'insert', i, '2025-01-15T10:00:00Z' from n";
@@ -209,15 +209,15 @@ async fn a_day_deletes_no_more_rows_than_its_share(office: Office) {
     let now = NOW.parse().unwrap();
     let rows = Prunable { now, before: now, below: LogId(1_200), kept: &[LogId(3)] };
     let prune = async |most| prune_log(&office.db, &rows, most).await.unwrap();
-    // Two batches of 500, but for the row that is kept.
+    // Two batches of 500, except for the retained row.
     assert_eq!(prune(501).await, 999);
     assert_eq!(prune(501).await, 199);
     assert_eq!(office.integer("select count(*) from log where log_id in (3, 1200)").await, 2);
 }
-on_both_databases!(a_day_deletes_no_more_rows_than_its_share);
+on_both_databases!(pruning_stops_after_the_batch_that_reaches_the_limit);
 
 #[tokio::test]
-async fn what_administrators_did_is_kept_for_six_years() {
+async fn admin_actions_are_retained_for_six_years() {
     let office = Office::open(Engine::Sqlite).await;
     office.admin("GET", "/v1/admin/audit", None).await.expect(200);
     let control = office.app.config.tables.control.clone().unwrap();

@@ -1,5 +1,5 @@
-//! Secrets that change while functions run: what is new is known when it is needed, and nothing is
-//! believed for too long.
+//! Secrets that change while functions run: new ones are known when they are needed, and no secret
+//! is accepted for too long.
 
 use std::sync::{Arc, Mutex};
 
@@ -27,7 +27,7 @@ use shared::{
 
 use crate::{
     office::{ADMIN_SECRET, EDGE_SECRET, Engine, Office, request_from, run_sql, timeouts},
-    viewer_address::{EDGE, by_the_edge, seen},
+    viewer_address::{EDGE, seen, through_the_edge},
 };
 
 const K1: &str = r#""k1":"0123456789abcdef0123456789abcdef""#;
@@ -35,7 +35,7 @@ const K2: &str = r#""k2":"fedcba9876543210fedcba9876543210""#;
 const NEW_EDGE_SECRET: &str = "new-edge-secret-of-the-tests-0123456";
 const NEW_ADMIN_SECRET: &str = "new-admin-secret-of-the-tests-012345";
 
-/// How often a secret was fetched.
+/// Counts how often a secret was fetched.
 #[derive(Clone, Debug, Default)]
 struct Fetches(Arc<Mutex<usize>>);
 
@@ -61,7 +61,7 @@ impl Intercept for Fetches {
     }
 }
 
-/// An office whose secrets lie in a Secrets Manager.
+/// An office whose secrets are in a Secrets Manager.
 pub(crate) struct Rotating {
     pub(crate) office: Office,
     app: App,
@@ -113,7 +113,7 @@ impl Rotating {
         Self { office, app, vault, server, fetches, _files: files }
     }
 
-    /// Where a call seems to come from whose distribution shows this secret.
+    /// Returns the apparent address of a call whose distribution sends this secret.
     async fn address_with(&self, secret: &str) -> String {
         address_by(&self.app, secret).await
     }
@@ -123,7 +123,7 @@ impl Rotating {
         self.app.control.api_key(&id).await.unwrap().unwrap()
     }
 
-    /// A token that this ring signs now.
+    /// Returns a token that this ring signs now.
     async fn token_of(&self, ring: &str) -> String {
         let ring = TokenRing::from_secret(ring, "tests").unwrap();
         ring.issue(&self.key().await, self.app.clock.now()).unwrap()
@@ -145,11 +145,11 @@ impl Rotating {
 const VIEWER: &str = "2001:db8:1::7";
 
 async fn address_by(app: &App, secret: &str) -> String {
-    seen(app, request_from(EDGE, "GET", "/v1/where", &by_the_edge(VIEWER, secret), None)).await.0
+    seen(app, request_from(EDGE, "GET", "/v1/where", &through_the_edge(VIEWER, secret), None)).await.0
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_of_a_keys_new_secret_is_good_where_the_key_was_just_looked_up() {
+async fn a_token_of_a_rotated_key_is_valid_despite_a_cached_key() {
     let it = Rotating::open(Engine::Sqlite).await;
     let old = it.token_of(&only_k1()).await;
     assert_eq!(it.status_with(&old).await, 200);
@@ -157,7 +157,7 @@ async fn a_token_of_a_keys_new_secret_is_good_where_the_key_was_just_looked_up()
     let path = format!("/v1/admin/keys/{}/rotate", id.as_str());
     it.office.admin("POST", &path, Some(&json!({ "overlap": "24h" }))).await.expect(200);
     let new = it.token_of(&only_k1()).await;
-    // Another process rotated the key: this one's cache knows nothing of it.
+    // Another process rotated the key: the cache of this one is stale.
     assert_eq!(it.status_with(&new).await, 200);
     assert_eq!(it.status_with(&old).await, 200);
 }
@@ -171,7 +171,7 @@ fn both_keys() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_of_a_key_that_is_newer_than_the_kept_ones_is_good_at_once() {
+async fn a_token_of_a_new_signing_key_is_valid_at_once() {
     let it = Rotating::open(Engine::Sqlite).await;
     let old = it.token_of(&only_k1()).await;
     assert_eq!(it.status_with(&old).await, 200);
@@ -179,11 +179,11 @@ async fn a_token_of_a_key_that_is_newer_than_the_kept_ones_is_good_at_once() {
     it.vault.set("keys", &both_keys()).unwrap();
     let new = it.token_of(&both_keys()).await;
     assert_eq!(it.status_with(&new).await, 200);
-    assert_eq!(it.status_with(&old).await, 200, "the key before still verifies");
+    assert_eq!(it.status_with(&old).await, 200, "the previous key still verifies");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_of_made_up_key_ids_costs_one_fetch_in_ten_seconds() {
+async fn a_flood_of_invented_key_ids_costs_one_fetch_per_ten_seconds() {
     let it = Rotating::open(Engine::Sqlite).await;
     let good = it.token_of(&only_k1()).await;
     assert_eq!(it.status_with(&good).await, 200);
@@ -204,7 +204,7 @@ async fn a_flood_of_made_up_key_ids_costs_one_fetch_in_ten_seconds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_token_of_ours_costs_no_fetch() {
+async fn a_foreign_token_costs_no_fetch() {
     let it = Rotating::open(Engine::Sqlite).await;
     let good = it.token_of(&only_k1()).await;
     assert_eq!(it.status_with(&good).await, 200);
@@ -218,7 +218,7 @@ async fn what_is_no_token_of_ours_costs_no_fetch() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_that_need_one_secret_at_once_fetch_it_once() {
+async fn concurrent_calls_that_need_one_secret_fetch_it_once() {
     let it = Rotating::open(Engine::Sqlite).await;
     let token = it.token_of(&only_k1()).await;
     let statuses = join_all((0..50).map(|_| it.status_with(&token))).await;
@@ -227,7 +227,7 @@ async fn calls_that_need_one_secret_at_once_fetch_it_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tokens_of_a_key_that_was_taken_out_end_within_five_minutes() {
+async fn tokens_of_a_removed_key_end_within_five_minutes() {
     let it = Rotating::open(Engine::Sqlite).await;
     let token = it.token_of(&only_k1()).await;
     assert_eq!(it.status_with(&token).await, 200);
@@ -237,7 +237,7 @@ async fn tokens_of_a_key_that_was_taken_out_end_within_five_minutes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_secrets_manager_is_down_the_last_value_serves_for_an_hour_and_nothing_unknown_is_decided() {
+async fn the_last_secret_is_used_for_an_hour_while_secrets_manager_is_down() {
     let it = Rotating::open(Engine::Sqlite).await;
     let known = it.token_of(&only_k1()).await;
     let unknown = it.token_of(&both_keys()).await;
@@ -256,7 +256,7 @@ async fn while_secrets_manager_is_down_the_last_value_serves_for_an_hour_and_not
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_that_cant_be_read_open_nothing() {
+async fn unreadable_signing_keys_accept_nothing() {
     let it = Rotating::open(Engine::Sqlite).await;
     let token = it.token_of(&only_k1()).await;
     for bad in ["", "{}", "null", r#"{"active":"k1","k1":"short"}"#, r#"{"active":"k9"}"#] {
@@ -271,7 +271,7 @@ async fn keys_that_cant_be_read_open_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_admin_secret_is_good_at_once_and_the_one_before_until_it_is_taken_out() {
+async fn a_new_admin_secret_is_valid_at_once_and_the_old_one_until_removed() {
     let it = Rotating::open(Engine::Sqlite).await;
     assert_eq!(it.status_of_admin(ADMIN_SECRET).await, 200);
     it.office.set_time("2026-03-09T12:00:11Z");
@@ -287,7 +287,7 @@ async fn a_new_admin_secret_is_good_at_once_and_the_one_before_until_it_is_taken
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_edges_new_secret_is_good_at_once_and_the_one_before_until_it_is_taken_out() {
+async fn a_new_edge_secret_is_valid_at_once_and_the_old_one_until_removed() {
     let it = Rotating::open(Engine::Sqlite).await;
     assert_eq!(it.address_with(EDGE_SECRET).await, VIEWER);
     it.office.set_time("2026-03-09T12:00:11Z");
@@ -303,9 +303,9 @@ async fn the_edges_new_secret_is_good_at_once_and_the_one_before_until_it_is_tak
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_that_shows_no_secret_costs_no_fetch_and_made_up_ones_cost_one_in_ten_seconds() {
+async fn invented_edge_secrets_cost_one_fetch_per_ten_seconds() {
     let it = Rotating::open(Engine::Sqlite).await;
-    let [viewer, secret] = by_the_edge(VIEWER, "made up");
+    let [viewer, secret] = through_the_edge(VIEWER, "made up");
     for headers in [vec![], vec![viewer], vec![secret], vec![secret, (viewer.0, "no address")]] {
         let request = request_from(EDGE, "GET", "/v1/where", &headers, None);
         assert_eq!(seen(&it.app, request).await.0, EDGE);
@@ -321,7 +321,7 @@ async fn a_call_that_shows_no_secret_costs_no_fetch_and_made_up_ones_cost_one_in
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_secrets_manager_is_down_the_edge_is_known_for_an_hour_and_no_call_fails_for_it() {
+async fn the_edge_is_known_for_an_hour_while_secrets_manager_is_down() {
     let it = Rotating::open(Engine::Sqlite).await;
     assert_eq!(it.address_with(EDGE_SECRET).await, VIEWER);
     let Rotating { office, app, server, .. } = it;
@@ -336,7 +336,7 @@ async fn while_secrets_manager_is_down_the_edge_is_known_for_an_hour_and_no_call
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_edges_secret_that_cant_be_read_makes_nobody_the_edge() {
+async fn an_unreadable_edge_secret_trusts_nobody() {
     let it = Rotating::open(Engine::Sqlite).await;
     for bad in ["", "{}", r#"{"current":""}"#, r#"{"current":"short"}"#] {
         it.vault.set("edge", bad).unwrap();
@@ -349,7 +349,7 @@ async fn an_edges_secret_that_cant_be_read_makes_nobody_the_edge() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_lets_the_login_before_in_no_more_is_opened_with_the_new_one() {
+async fn a_database_that_rejects_the_old_login_is_opened_with_the_new_one() {
     let it = Rotating::open(Engine::Postgres).await;
     let token = it.token_of(&only_k1()).await;
     let suffix = format!("{}_{}", std::process::id(), jiff::Timestamp::now().as_millisecond());
@@ -377,7 +377,7 @@ async fn a_database_that_lets_the_login_before_in_no_more_is_opened_with_the_new
     it.office.set_time("2026-03-09T12:00:11Z");
     it.vault.set("dsn", &dsn(&roles[1])).unwrap();
     run_sql(db, &format!("alter role {} nologin", roles[0])).await;
-    // A process that has no connection left, as after minutes without a call.
+    // A process without connections, as after minutes without a call.
     it.app.practices.forget(&practicepass);
     assert_eq!(read().await, 200);
 
@@ -385,12 +385,12 @@ async fn a_database_that_lets_the_login_before_in_no_more_is_opened_with_the_new
     run_sql(db, &format!("alter role {} nologin", roles[1])).await;
     it.app.practices.forget(&practicepass);
     it.fetches.take();
-    assert_eq!(read().await, 503, "nobody is let in");
+    assert_eq!(read().await, 503, "nobody is admitted");
     assert_eq!(it.fetches.take(), 0, "it was asked a second ago");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_was_closed_after_a_restore_is_left_for_the_new_one() {
+async fn a_database_closed_after_a_restore_is_replaced_by_the_new_one() {
     let it = Rotating::open(Engine::Postgres).await;
     let token = it.token_of(&only_k1()).await;
     let restored = crate::office::Office::open(Engine::Postgres).await;
@@ -408,7 +408,7 @@ async fn a_database_that_was_closed_after_a_restore_is_left_for_the_new_one() {
     it.vault.set("dsn", &dsn(&damaged)).unwrap();
     let read = async || it.office.send(&token, "GET", "/v1/DemoOffice/tags", None).await.status.as_u16();
     assert_eq!(read().await, 200);
-    // As the runbook says, from another database of the server.
+    // As in the runbook, from another database of the server.
     let close = format!(
         "alter database {damaged} with allow_connections false;
          select pg_terminate_backend(pid) from pg_stat_activity where datname = '{damaged}'"
@@ -416,7 +416,7 @@ async fn a_database_that_was_closed_after_a_restore_is_left_for_the_new_one() {
     run_sql(&restored.db, &close).await;
     it.vault.set("dsn", &dsn(&database_name(&restored).await)).unwrap();
     it.office.set_time("2026-03-09T12:00:11Z");
-    // A call finds the connection that was ended, and the circuit is open for seconds.
+    // A call finds the closed connection, and the circuit is open for seconds.
     for _ in 0..300 {
         match read().await {
             200 => return,
@@ -428,7 +428,7 @@ async fn a_database_that_was_closed_after_a_restore_is_left_for_the_new_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_is_gone_is_unavailable_and_is_not_made_anew() {
+async fn a_missing_database_file_is_unavailable_and_not_recreated() {
     let it = Rotating::open(Engine::Sqlite).await;
     let token = it.token_of(&only_k1()).await;
     let practicepass = PracticePass::try_from("DemoOffice").unwrap();
@@ -451,7 +451,7 @@ async fn database_name(office: &crate::office::Office) -> String {
     sqlx::query_scalar("select current_database()::text").fetch_one(&mut **connection).await.unwrap()
 }
 
-/// The test server's address, with another database and login.
+/// Returns the test server's address, with another database and login.
 fn dsn_with(database: &str, role: &str) -> String {
     let server = std::env::var("TEST_POSTGRES_URL").unwrap();
     let (_, host) = server.rsplit_once('@').unwrap();

@@ -1,4 +1,5 @@
-//! GET, change, PUT: what was read may be sent back; names and phones as people write them.
+//! GET, change, PUT: a record may be sent back as read; names and phone numbers are accepted as
+//! people write them.
 
 use std::fmt::Write as _;
 
@@ -9,7 +10,7 @@ use crate::{
     office::{Engine, Office, on_both_databases},
 };
 
-/// A row of the EMR's own with nulls and odd but legal texts.
+/// A row of the EMR with nulls and odd but legal texts.
 const ODD: &str = "insert into patients (patient_id, first_name, last_name, full_name, gender, life_stage, \
     type, phone, email, state,
         zip, country, pt_img, created_at, updated_at)
@@ -35,7 +36,7 @@ async fn read_and_written(office: &Office, method: &str, path: &str, access: &Ac
     let written = call(method, Some(&read)).await;
     let mut after = written.expect(200)["data"].clone();
     let mut before = read.clone();
-    // What only the reading of one record shows, or what moves by itself.
+    // Fields that only the reading of one record shows, or that change by themselves.
     let own = ["identityChanges", "keys", "practices", "subscriptions"];
     for name in ["Comments", "History", "lastUsedAt", "updatedAt"].into_iter().chain(own) {
         for value in [&mut before, &mut after] {
@@ -52,7 +53,7 @@ fn percent(text: &str) -> String {
     })
 }
 
-async fn every_record_that_can_be_changed_may_be_sent_back_as_it_was_read(office: Office) {
+async fn every_changeable_record_may_be_sent_back_as_read(office: Office) {
     office.sql(ODD).await;
     let partners = office.admin("GET", "/v1/admin/partners", None).await;
     let keys = office.admin("GET", "/v1/admin/keys", None).await;
@@ -82,9 +83,9 @@ async fn every_record_that_can_be_changed_may_be_sent_back_as_it_was_read(office
     }
     assert!(swept >= 7, "{swept}");
 }
-on_both_databases!(every_record_that_can_be_changed_may_be_sent_back_as_it_was_read);
+on_both_databases!(every_changeable_record_may_be_sent_back_as_read);
 
-async fn a_read_only_field_that_differs_is_refused(office: Office) {
+async fn a_changed_read_only_field_is_rejected(office: Office) {
     let body = json!({
         "PatientID": 7, "Tags": [], "CreatedAt": "2020-01-01T00:00:00Z", "UpdatedAt": null, "City": "Boston",
     });
@@ -98,7 +99,7 @@ async fn a_read_only_field_that_differs_is_refused(office: Office) {
         json!({ "PatientID": "1001", "CreatedAt": "2026-01-02T05:00:00.000-05:00", "ProviderID": "1" });
     assert_eq!(office.put("/v1/DemoOffice/prospects/1001", &body).await.expect(200)["data"]["ProviderID"], 1);
 }
-on_both_databases!(a_read_only_field_that_differs_is_refused);
+on_both_databases!(a_changed_read_only_field_is_rejected);
 
 async fn names_are_found_as_people_type_them(office: Office) {
     for (id, last) in [
@@ -160,7 +161,7 @@ async fn tickets_are_found_in_any_normal_form(office: Office) {
 }
 on_both_databases!(tickets_are_found_in_any_normal_form);
 
-async fn an_address_is_judged_as_it_will_be_stored(office: Office) {
+async fn an_address_is_validated_as_it_will_be_stored(office: Office) {
     let ada = "/v1/DemoOffice/prospects/1001";
     for prefix in ["", "Sh_"] {
         let field = |name: &str| format!("{prefix}{name}");
@@ -179,19 +180,19 @@ async fn an_address_is_judged_as_it_will_be_stored(office: Office) {
             .expect(200);
     }
 }
-on_both_databases!(an_address_is_judged_as_it_will_be_stored);
+on_both_databases!(an_address_is_validated_as_it_will_be_stored);
 
-async fn the_time_of_a_creation_is_the_one_that_is_read_later(office: Office) {
+async fn the_creation_time_equals_the_one_read_later(office: Office) {
     office.set_time("2026-03-09T12:00:00.123456789Z");
     office.sql(ODD).await;
     let comment = office.post("/v1/DemoOffice/tickets/77/comment", &json!({ "Comment": "now" })).await;
     let read = office.get("/v1/DemoOffice/ticket/77").await;
     assert_eq!(comment.expect(201)["data"], read.expect(200)["data"]["Comments"][0]);
 }
-on_both_databases!(the_time_of_a_creation_is_the_one_that_is_read_later);
+on_both_databases!(the_creation_time_equals_the_one_read_later);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_refers_to_nothing_keeps_nobody_from_a_change() {
+async fn a_dangling_reference_does_not_block_a_change() {
     let office = Office::open(Engine::Sqlite).await;
     office
         .sql(
@@ -211,7 +212,7 @@ async fn what_refers_to_nothing_keeps_nobody_from_a_change() {
     office.get(next).await.expect(200);
 }
 
-async fn a_patient_is_found_by_every_number_that_the_emr_wrote(office: Office) {
+async fn a_patient_is_found_by_every_phone_number_from_the_emr(office: Office) {
     let office: Office = office;
     office
         .sql(
@@ -226,4 +227,4 @@ async fn a_patient_is_found_by_every_number_that_the_emr_wrote(office: Office) {
         assert_eq!(reply.expect(200)["data"][0]["PatientID"], 5001, "{search}");
     }
 }
-on_both_databases!(a_patient_is_found_by_every_number_that_the_emr_wrote);
+on_both_databases!(a_patient_is_found_by_every_phone_number_from_the_emr);

@@ -1,5 +1,4 @@
-//! A search makes the rows searchable that the EMR's own programs wrote, as many as it has time
-//! for.
+//! A search indexes rows that the EMR's own programs wrote, as many as time permits.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -7,10 +6,10 @@ use shared::{catalog::Catalogs, sql::Timeouts, tenant::Practices};
 
 use crate::office::{Office, on_both_databases, run_sql, timeouts};
 
-/// No time is left for more than has been begun.
+/// No time is left to begin anything else.
 const NO_TIME: Timeouts = Timeouts { before_search: Duration::ZERO, ..timeouts::DATABASE };
-/// What is searched, its table's columns, a row's values after its id (#), and how many rows are
-/// more than are made searchable at once.
+/// The list to search, its table's columns, a row's values after its id (#), and a number of rows
+/// greater than one search indexes.
 const SEARCHED: [(&str, &str, &str, u64); 4] = [
     (
         "/v1/DemoOffice/prospects",
@@ -33,7 +32,7 @@ fn insertion(columns: &str, values: &str, rows: u64) -> String {
     statement
 }
 
-async fn a_search_with_no_time_left_answers_with_the_rows_that_are_searchable(office: Office) {
+async fn a_search_without_time_left_returns_the_indexed_rows(office: Office) {
     let mut office: Office = office;
     office.answer_with(office.another_app(|parts| {
         parts.practices = Practices::patient(8).with_timeouts(NO_TIME);
@@ -56,4 +55,4 @@ async fn a_search_with_no_time_left_answers_with_the_rows_that_are_searchable(of
         }
     }
 }
-on_both_databases!(a_search_with_no_time_left_answers_with_the_rows_that_are_searchable);
+on_both_databases!(a_search_without_time_left_returns_the_indexed_rows);

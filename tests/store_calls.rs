@@ -1,4 +1,4 @@
-//! What calls cost in DynamoDB: each one is the callers' time and the operator's money.
+//! The cost of calls in DynamoDB, in callers' time and the operator's money.
 
 use serde_json::json;
 use webhook_fanout::Lane;
@@ -14,10 +14,10 @@ fn is_write(operation: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_warm_authenticated_call_asks_the_store_for_nothing() {
+async fn a_warm_authenticated_call_makes_no_store_request() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
-    // What a partner asks of the control plane itself is read there, once.
+    // Data of the control plane that a partner reads is read there, once.
     let of_the_control_plane = |path: &str| path.starts_with("/v1/me") || path.starts_with("/v1/webhooks");
     let mut free = 0;
     for operation in
@@ -43,7 +43,7 @@ async fn a_warm_authenticated_call_asks_the_store_for_nothing() {
 }
 
 #[tokio::test]
-async fn a_warm_write_of_a_practice_asks_the_store_for_nothing() {
+async fn a_warm_practice_write_makes_no_store_request() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
     let person = |name| json!({ "FirstName": name, "LastName": "Warm", "Phone": "212-555-0190" });
@@ -55,7 +55,7 @@ async fn a_warm_write_of_a_practice_asks_the_store_for_nothing() {
 }
 
 #[tokio::test]
-async fn what_many_calls_leave_behind_is_written_together() {
+async fn records_of_many_calls_are_written_in_one_batch() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
     office.send(&token, "GET", "/v1/DemoOffice/tags", None).await.expect(200);
@@ -70,7 +70,7 @@ async fn what_many_calls_leave_behind_is_written_together() {
 }
 
 #[tokio::test]
-async fn a_delivery_costs_two_writes_at_most() {
+async fn a_delivery_costs_at_most_two_writes() {
     let office = Office::open(Engine::Sqlite).await;
     let hook = Receiver::start().await;
     let signup = json!({ "hookUrl": hook.url, "scopes": ["Patients"] });

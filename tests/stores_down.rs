@@ -1,4 +1,4 @@
-//! A store that is down is our fault and is over soon: callers are told to come back.
+//! A store that is down is our fault and recovers soon: callers get `Retry-After`.
 
 use std::{
     sync::{
@@ -26,10 +26,10 @@ use crate::{
     office::{ADMIN_SECRET, Engine, Office, ends, eventually, on_both_databases, timeouts},
 };
 
-/// Nobody listens there.
+/// An address at which nothing listens.
 const NOWHERE: &str = "http://127.0.0.1:9";
 
-/// An app as the office's, with the control plane of `store` and databases that nobody answers at.
+/// Returns an app like the office's, with the control plane `store` and unreachable databases.
 fn app_with(office: &Office, store: Store) -> App {
     office.another_app(|parts| {
         parts.control = store;
@@ -37,7 +37,7 @@ fn app_with(office: &Office, store: Store) -> App {
     })
 }
 
-/// All databases at `dsn`.
+/// Points all databases to `dsn`.
 fn databases_at(parts: &mut Parts, dsn: &str, timeouts: Timeouts) {
     parts.secrets = Secrets::fixed([
         ("OFFICE_TOKEN_KEYS", r#"{"active":"k1","k1":"0123456789abcdef0123456789abcdef"}"#),
@@ -50,16 +50,16 @@ fn databases_at(parts: &mut Parts, dsn: &str, timeouts: Timeouts) {
     parts.catalogs = Catalogs::default().with_timeouts(timeouts);
 }
 
-/// The app of a process that gives up another's lock after a moment, and nothing else.
-fn impatient_for_locks(office: &Office) -> App {
+/// Returns the app of a process with a short limit only for waiting for locks.
+fn with_short_lock_timeout(office: &Office) -> App {
     let lock = Duration::from_millis(200);
     let server = ServerTimeouts { lock, ..timeouts::DATABASE.server.unwrap() };
     let limits = Timeouts { file_lock: lock, server: Some(server), ..timeouts::DATABASE };
     office.another_app(|parts| parts.practices = Practices::default().with_timeouts(limits))
 }
 
-/// A call to a database times out after a moment, and its circuit then stays open for longer than
-/// any test takes.
+/// A call to a database times out quickly, and its circuit then stays open for longer than any test
+/// takes.
 const MOMENTARY: Timeouts = Timeouts {
     connect: Duration::from_millis(300),
     round_trip: Duration::from_millis(300),
@@ -82,7 +82,8 @@ fn store_at(office: &Office, endpoint: &str) -> Store {
     Store::with_client(aws_sdk_dynamodb::Client::from_conf(config.build()), office.app.config.tables.clone())
 }
 
-/// A server that takes connections and says nothing: its DSN, and how many it took.
+/// Starts a server that accepts connections and sends nothing; returns its DSN and the number of
+/// connections.
 async fn silent_server() -> (String, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let dsn = format!("postgres://nobody@{}/nowhere?sslmode=disable", listener.local_addr().unwrap());
@@ -99,7 +100,7 @@ async fn silent_server() -> (String, Arc<AtomicUsize>) {
 }
 
 #[tokio::test]
-async fn with_the_control_plane_down_every_call_that_needs_it_is_503_with_retry_after() {
+async fn calls_return_503_with_retry_after_while_the_control_plane_is_down() {
     let mut office = Office::open(Engine::Sqlite).await;
     let token = format!("Bearer {}", office.token("all").await);
     office.answer_with(app_with(&office, unreachable_store(&office)));
@@ -118,7 +119,7 @@ async fn with_the_control_plane_down_every_call_that_needs_it_is_503_with_retry_
 }
 
 #[tokio::test]
-async fn with_the_databases_down_every_call_that_needs_them_is_503_with_retry_after() {
+async fn calls_return_503_with_retry_after_while_their_database_is_down() {
     let mut office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
     let (dsn, connections) = silent_server().await;
@@ -138,20 +139,18 @@ async fn with_the_databases_down_every_call_that_needs_them_is_503_with_retry_af
         reply.expect_problem(503, "UNAVAILABLE");
         assert_eq!(reply.header("retry-after"), "2", "{path}");
     }
-    // One waits for the practice and two for the catalog, which has two connections; the others
-    // don't wait once more.
+    // One call waits for the practice and two for the catalog, which has two connections; the
+    // others do not wait again.
     let waited = connections.load(Ordering::Relaxed);
     assert!((1..=3).contains(&waited), "{waited} connections");
     office.send(&token, "GET", "/v1/me", None).await.expect(200);
 }
 
-/// The EMR or an operator holds a lock for long.
-async fn a_call_that_waits_for_anothers_lock_is_503_while_it_is_held_and_served_again_soon_after(
-    office: Office,
-) {
+/// The EMR or an operator holds a lock for a long time.
+async fn a_call_blocked_by_a_lock_returns_503_and_recovers_soon_after(office: Office) {
     let token = office.token("all").await;
     let mut office = office;
-    office.answer_with(impatient_for_locks(&office));
+    office.answer_with(with_short_lock_timeout(&office));
     let body = json!({ "FirstName": "Ann", "LastName": "Lee", "EMail": "ann@example.com" });
     let path = "/v1/DemoOffice/prospects";
     let mut lock = office.db.begin().await.unwrap();
@@ -173,13 +172,13 @@ async fn a_call_that_waits_for_anothers_lock_is_503_while_it_is_held_and_served_
     })
     .await;
 }
-on_both_databases!(a_call_that_waits_for_anothers_lock_is_503_while_it_is_held_and_served_again_soon_after);
+on_both_databases!(a_call_blocked_by_a_lock_returns_503_and_recovers_soon_after);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_row_that_somebody_locks_holds_up_nothing_but_its_own_changes() {
+async fn a_locked_row_blocks_only_its_own_changes() {
     let mut office = Office::open(Engine::Postgres).await;
     let token = office.token("all").await;
-    office.answer_with(impatient_for_locks(&office));
+    office.answer_with(with_short_lock_timeout(&office));
     let mut lock = office.db.begin().await.unwrap();
     if let Conn::Postgres(connection) = &mut lock.conn {
         let row = "select 1 from patients where patient_id = 1001 for update";
@@ -204,11 +203,11 @@ async fn a_row_that_somebody_locks_holds_up_nothing_but_its_own_changes() {
 }
 
 #[tokio::test]
-async fn a_store_that_never_answers_holds_up_no_start() {
+async fn a_hanging_store_does_not_delay_startup() {
     let office = Office::open(Engine::Sqlite).await;
-    // Connections wait in its backlog for ever.
+    // Connections wait in its backlog forever.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let store = store_at(&office, &format!("http://{}", silent.local_addr().unwrap()));
-    // No timeout of the client's ends it.
+    // None of the client's timeouts ends it.
     ends("the start", store.warm_up()).await;
 }

@@ -10,7 +10,7 @@ fn ids(tags: &Value) -> Vec<i64> {
     tags.as_array().unwrap().iter().map(|tag| tag["id"].as_i64().unwrap()).collect()
 }
 
-async fn all_tags_are_listed_by_name_with_their_use(office: Office) {
+async fn all_tags_are_listed_by_name_with_usage_counts(office: Office) {
     office.sql("insert into patient_tags (patient_id, tag_id) values (1001, 1), (1002, 1)").await;
     let reply = office.get("/v1/DemoOffice/tags").await;
     assert_eq!(
@@ -34,9 +34,9 @@ async fn all_tags_are_listed_by_name_with_their_use(office: Office) {
         2
     );
 }
-on_both_databases!(all_tags_are_listed_by_name_with_their_use);
+on_both_databases!(all_tags_are_listed_by_name_with_usage_counts);
 
-async fn assigning_a_tag_twice_assigns_it_once(office: Office) {
+async fn a_tag_assigned_twice_is_stored_once(office: Office) {
     let etag = office.get("/v1/DemoOffice/prospects/1001").await.header("etag").to_owned();
     let first = office.post(ADA, &json!({ "tagId": 1 })).await;
     assert_eq!(ids(&first.expect(201)["data"]["Tags"]), [1]);
@@ -58,9 +58,9 @@ async fn assigning_a_tag_twice_assigns_it_once(office: Office) {
     assert_eq!(prospect.body["data"]["UpdatedAt"], "2026-03-09T12:00:00Z");
     assert_ne!(prospect.header("etag"), etag);
 }
-on_both_databases!(assigning_a_tag_twice_assigns_it_once);
+on_both_databases!(a_tag_assigned_twice_is_stored_once);
 
-async fn of_many_assignments_of_one_tag_at_the_same_time_one_is_new(office: Office) {
+async fn one_of_many_concurrent_assignments_of_a_tag_is_new(office: Office) {
     let token = office.token("all").await;
     let body = json!({ "tagId": 2 });
     let send = || office.send(&token, "POST", ADA, Some(&body));
@@ -71,9 +71,9 @@ async fn of_many_assignments_of_one_tag_at_the_same_time_one_is_new(office: Offi
     assert_eq!(statuses, [200, 200, 200, 201]);
     assert_eq!(office.integer("select count(*) from patient_tags").await, 1);
 }
-on_both_databases!(of_many_assignments_of_one_tag_at_the_same_time_one_is_new);
+on_both_databases!(one_of_many_concurrent_assignments_of_a_tag_is_new);
 
-async fn a_tag_is_removed_alone_or_with_all_others(office: Office) {
+async fn one_tag_or_all_tags_can_be_removed(office: Office) {
     for tag in [1, 2] {
         office.post(ADA, &json!({ "tagId": tag })).await.expect(201);
     }
@@ -103,9 +103,9 @@ async fn a_tag_is_removed_alone_or_with_all_others(office: Office) {
         2
     );
 }
-on_both_databases!(a_tag_is_removed_alone_or_with_all_others);
+on_both_databases!(one_tag_or_all_tags_can_be_removed);
 
-async fn an_unknown_tag_or_prospect_is_404_and_changes_nothing(office: Office) {
+async fn an_unknown_tag_or_prospect_returns_404_and_changes_nothing(office: Office) {
     office.post(ADA, &json!({ "tagId": 99 })).await.expect_problem(404, "NOT_FOUND");
     office
         .post("/v1/DemoOffice/tags/prospects/99", &json!({ "tagId": 1 }))
@@ -133,10 +133,10 @@ async fn an_unknown_tag_or_prospect_is_404_and_changes_nothing(office: Office) {
         0
     );
 }
-on_both_databases!(an_unknown_tag_or_prospect_is_404_and_changes_nothing);
+on_both_databases!(an_unknown_tag_or_prospect_returns_404_and_changes_nothing);
 
 #[tokio::test]
-async fn an_assignment_needs_the_id_of_a_tag() {
+async fn an_assignment_requires_a_tag_id() {
     let office = Office::open(Engine::Sqlite).await;
     for body in [
         json!({}),

@@ -1,5 +1,5 @@
-//! What operators see of calls and deliveries: lines, metrics, and a request id that leads from one
-//! to the other.
+//! Calls and deliveries as operators see them: log lines, metrics, and a request id that connects
+//! them.
 
 mod emf;
 mod request_ids;
@@ -16,7 +16,8 @@ use crate::{
 };
 use webhook_fanout::Lane;
 
-/// Everything that has metrics but a cold start, once well and once badly.
+/// Performs everything that has metrics, except a cold start, once with success and once with
+/// failure.
 async fn operate(office: &Office) {
     let hook = Receiver::start().await;
     let signup = json!({ "hookUrl": hook.url, "scopes": ["Patients"] });
@@ -52,7 +53,7 @@ async fn watched(filter: &str, namespace: Option<&str>) -> Logs {
     logs
 }
 
-/// Name → value of the metrics that CloudWatch takes from a line.
+/// Returns the names and values of the metrics that CloudWatch extracts from a line.
 fn metrics_of(line: &Value) -> Value {
     let named = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap();
     named
@@ -63,14 +64,14 @@ fn metrics_of(line: &Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_are_measured_by_their_route_and_never_by_their_path() {
+async fn calls_are_measured_by_route_and_never_by_path() {
     let logs = watched("info", Some("Tests")).await;
     let calls = logs.of("call");
     let routes: Vec<&str> = calls.iter().map(|it| it["Route"].as_str().unwrap()).collect();
     assert_eq!(
         routes,
         ["POST /v1/webhooks/signup", "GET /v1/{PPass}/prospects/{id}", "unmatched", "unmatched"],
-        "a wrong method is no route"
+        "a wrong method has no route"
     );
     let read = &calls[1];
     assert_eq!(read["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["Route"]]));
@@ -86,7 +87,7 @@ async fn calls_are_measured_by_their_route_and_never_by_their_path() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fault_is_counted_and_its_cause_is_found_by_the_calls_request_id() {
+async fn a_fault_is_counted_and_its_cause_is_logged_with_the_request_id() {
     let office = Office::open(Engine::Sqlite).await;
     let logs = Logs::default();
     office.sql("drop table tickets").await;
@@ -102,7 +103,7 @@ async fn a_fault_is_counted_and_its_cause_is_found_by_the_calls_request_id() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn deliveries_are_measured_by_their_lane() {
+async fn deliveries_are_measured_by_lane() {
     let logs = watched("info", Some("Tests")).await;
     let [failed, delivered] = &logs.of("delivery attempted")[..] else { panic!("{}", logs.text()) };
     assert_eq!(failed["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["Lane"]]));
@@ -119,7 +120,7 @@ async fn deliveries_are_measured_by_their_lane() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_poll_tells_what_it_read_and_what_is_due() {
+async fn a_poll_reports_its_reads_and_the_due_retries() {
     let logs = watched("info", Some("Tests")).await;
     let polled: Vec<Value> = logs.of("polled").iter().map(metrics_of).collect();
     let read = |events: u64| json!({ "EventsRead": events, "PracticesFailed": 0 });
@@ -133,7 +134,7 @@ async fn a_poll_tells_what_it_read_and_what_is_due() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_practice_that_could_not_be_polled_is_counted() {
+async fn an_unpolled_practice_is_counted() {
     let office = Office::open(Engine::Sqlite).await;
     let logs = Logs::default();
     let signup = json!({ "hookUrl": "https://partner.example.com/hook", "scopes": ["Patients"] });
@@ -144,7 +145,7 @@ async fn a_practice_that_could_not_be_polled_is_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_quieter_log_silences_no_metric_and_without_a_namespace_there_is_none() {
+async fn the_log_level_hides_no_metric_and_metrics_need_a_namespace() {
     let quiet = watched("error", Some("Tests")).await;
     assert_eq!(quiet.lines(), quiet.metrics());
     let messages = |logs: &Logs| -> BTreeMap<String, usize> {
@@ -159,7 +160,7 @@ async fn a_quieter_log_silences_no_metric_and_without_a_namespace_there_is_none(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_test_event_is_no_delivery_of_a_lane() {
+async fn a_test_event_is_not_counted_in_a_lane() {
     let office = Office::open(Engine::Sqlite).await;
     let logs = Logs::default();
     let hook = Receiver::start().await;

@@ -25,7 +25,7 @@ async fn found(office: &Office, query: &str) -> Vec<i64> {
     body["data"].as_array().unwrap().iter().map(|it| it["TicketID"].as_i64().unwrap()).collect()
 }
 
-async fn a_ticket_has_the_documented_shape_and_its_comments_in_order(office: Office) {
+async fn a_ticket_has_the_documented_shape_with_comments_in_order(office: Office) {
     let body = json!({
         "Subject": "Fax is down", "Description": "Since noon", "Priority": "High", "Assignee": "Kim",
     });
@@ -54,9 +54,9 @@ async fn a_ticket_has_the_documented_shape_and_its_comments_in_order(office: Off
     office.post(&format!("{TICKETS}/999/comment"), &example).await.expect_problem(404, "NOT_FOUND");
     read(&office, 999).await.expect_problem(404, "NOT_FOUND");
 }
-on_both_databases!(a_ticket_has_the_documented_shape_and_its_comments_in_order);
+on_both_databases!(a_ticket_has_the_documented_shape_with_comments_in_order);
 
-async fn tickets_are_listed_newest_first_and_found_by_status_and_words(office: Office) {
+async fn tickets_are_listed_newest_first_and_filtered_by_status_and_words(office: Office) {
     let first = create(&office, "Printer 100% broken").await;
     office.set_time("2026-03-09T12:00:05Z");
     let second = create(&office, "Password reset").await;
@@ -80,9 +80,9 @@ async fn tickets_are_listed_newest_first_and_found_by_status_and_words(office: O
     );
     office.get(&format!("{TICKETS}?status=open")).await.expect_problem(400, "INVALID_QUERY");
 }
-on_both_databases!(tickets_are_listed_newest_first_and_found_by_status_and_words);
+on_both_databases!(tickets_are_listed_newest_first_and_filtered_by_status_and_words);
 
-async fn an_update_keeps_what_is_absent_clears_what_is_null_and_writes_history(office: Office) {
+async fn an_update_keeps_absent_fields_clears_null_fields_and_writes_history(office: Office) {
     let id = create(&office, "Slow").await;
     put(&office, id, json!({ "Assignee": "Kim", "Description": "Very" })).await.expect(200);
     let body = json!({ "Status": "InProgress", "Description": null });
@@ -110,9 +110,9 @@ async fn an_update_keeps_what_is_absent_clears_what_is_null_and_writes_history(o
     assert_eq!(wrong.wrong_fields(), ["body.Status", "body.Priority", "body.Subject", "body.Nope"]);
     put(&office, 999, json!({ "Status": "Open" })).await.expect_problem(404, "NOT_FOUND");
 }
-on_both_databases!(an_update_keeps_what_is_absent_clears_what_is_null_and_writes_history);
+on_both_databases!(an_update_keeps_absent_fields_clears_null_fields_and_writes_history);
 
-async fn an_update_of_another_state_than_the_one_read_is_refused(office: Office) {
+async fn an_update_of_a_changed_ticket_is_rejected(office: Office) {
     let id = create(&office, "Race").await;
     let before = read(&office, id).await.header("etag").to_owned();
     let authorization = format!("Bearer {}", office.token("all").await);
@@ -127,9 +127,9 @@ async fn an_update_of_another_state_than_the_one_read_is_refused(office: Office)
     late.expect_problem(412, "PRECONDITION_FAILED");
     assert_eq!(read(&office, id).await.body["data"]["Status"], "Waiting");
 }
-on_both_databases!(an_update_of_another_state_than_the_one_read_is_refused);
+on_both_databases!(an_update_of_a_changed_ticket_is_rejected);
 
-async fn a_comment_sent_again_is_there_once(office: Office) {
+async fn a_repeated_comment_is_stored_once(office: Office) {
     let id = create(&office, "Twice").await;
     let authorization = format!("Bearer {}", office.token("all").await);
     let headers = [
@@ -145,9 +145,9 @@ async fn a_comment_sent_again_is_there_once(office: Office) {
     assert_eq!(again.header("idempotent-replayed"), "true");
     assert_eq!(office.integer("select count(*) from ticket_comments").await, 1);
 }
-on_both_databases!(a_comment_sent_again_is_there_once);
+on_both_databases!(a_repeated_comment_is_stored_once);
 
-async fn every_reading_and_writing_of_a_ticket_is_audited(office: Office) {
+async fn every_read_and_write_of_a_ticket_is_audited(office: Office) {
     let id = create(&office, "Audited").await;
     put(&office, id, json!({ "Priority": "Low" })).await.expect(200);
     office.post(&format!("{TICKETS}/{id}/comment"), &json!({ "Comment": "x" })).await.expect(201);
@@ -161,9 +161,9 @@ async fn every_reading_and_writing_of_a_ticket_is_audited(office: Office) {
         assert_eq!(office.integer(&query).await, 1, "{action}");
     }
 }
-on_both_databases!(every_reading_and_writing_of_a_ticket_is_audited);
+on_both_databases!(every_read_and_write_of_a_ticket_is_audited);
 
-async fn an_update_that_changes_nothing_leaves_the_ticket_and_the_log_alone(office: Office) {
+async fn an_update_without_changes_leaves_the_ticket_and_the_log_unchanged(office: Office) {
     let made = office.post("/v1/DemoOffice/tickets", &json!({ "Subject": "Fax is down" })).await;
     let path = format!("/v1/DemoOffice/ticket/{}", made.expect(201)["data"]["TicketID"]);
     let logged = office.integer("select count(*) from log").await;
@@ -177,4 +177,4 @@ async fn an_update_that_changes_nothing_leaves_the_ticket_and_the_log_alone(offi
     }
     assert_eq!(office.integer("select count(*) from log").await, logged);
 }
-on_both_databases!(an_update_that_changes_nothing_leaves_the_ticket_and_the_log_alone);
+on_both_databases!(an_update_without_changes_leaves_the_ticket_and_the_log_unchanged);

@@ -1,4 +1,4 @@
-//! Time-zone rules change, and practices are registered in the wrong zone: local times stay,
+//! Time-zone rules change, and practices are registered with the wrong zone: local times stay,
 //! instants follow.
 
 use jiff::SignedDuration;
@@ -19,7 +19,7 @@ async fn migrate(office: &Office) -> MigrateResponse {
     answer
 }
 
-/// The previous rules: summer time never ended. The compiled ones are kept aside.
+/// The previous rules: daylight saving time never ended. The compiled ones are set aside.
 const OLD_RULES: &str = "create table compiled_offsets as select * from zone_offsets;
     delete from zone_offsets;
     insert into zone_offsets (local_from, utc_offset) values (-9000000000000, -14400);
@@ -43,7 +43,7 @@ async fn start(office: &Office, id: i64) -> i64 {
 
 /// Databases from before `0011` read fewer dates.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn visits_whose_dates_are_newly_read_are_placed_and_those_that_collide_are_reported() {
+async fn visits_with_newly_readable_dates_are_placed_or_reported() {
     let office = Office::open(Engine::Sqlite).await;
     let view = include_str!("../shared/migrations/sqlite/0010_dates_with_rests.sql");
     let view = &view[view.find("drop view").unwrap()..view.find("-- Visits whose date").unwrap()];
@@ -60,20 +60,20 @@ async fn visits_whose_dates_are_newly_read_are_placed_and_those_that_collide_are
     let reported: Vec<_> = outcome.collisions.iter().map(|it| (it.visit, it.with.clone())).collect();
     assert_eq!(reported, [(VisitId(2), vec![VisitId(1)])]);
     assert_eq!((start(&office, 2).await, start(&office, 3).await), (30, 300));
-    assert_eq!(office.integer(undated).await, 1, "now it is none");
+    assert_eq!(office.integer(undated).await, 1, "the number is no longer a date");
     office.try_sql(&visit(5, 1, 1001, "15:30", 60)).await.expect_err("under the constraints again");
 }
 
 async fn set_time_zone(office: &Office, practice: &PracticePass, time_zone: &str) {
-    let write = office.app.control.new_time_zone(practice, time_zone).unwrap();
+    let write = office.app.control.time_zone_write(practice, time_zone).unwrap();
     office.app.control.transact(vec![write]).await.unwrap();
 }
 
-async fn when_rules_change_instants_follow_and_visits_that_collide_are_reported(office: Office) {
+async fn changed_zone_rules_update_instants_and_report_overlapping_visits(office: Office) {
     let office: Office = office;
     office.sql(OLD_RULES).await;
     let rows = [
-        // Each one moves to where the next one is.
+        // Each one moves to the place of the next one.
         visit(1, 1, 1001, "10:00", 60),
         visit(2, 1, 1002, "11:00", 60),
         visit(3, 1, 1003, "12:00", 60),
@@ -81,7 +81,7 @@ async fn when_rules_change_instants_follow_and_visits_that_collide_are_reported(
         visit(5, 2, 1002, "16:30", 30),
     ];
     office.sql(&rows.concat()).await;
-    // Over before the change, but written with the previous rules.
+    // Past before the change, but written with the previous rules.
     office
         .sql(
             "insert into visits (visit_id, patient_id, provider_id, visit_type, visit_date, visit_time, \
@@ -91,7 +91,7 @@ async fn when_rules_change_instants_follow_and_visits_that_collide_are_reported(
         .await;
     assert_eq!((start(&office, 1).await, start(&office, 4).await), (-60, 180));
     office.sql(NEW_RULES).await;
-    // Booked by the new rules, where the fourth visit is by its local time.
+    // Booked with the new rules, at the local time of the fourth visit.
     office.sql(&visit(6, 2, 1003, "14:30", 60)).await;
 
     let outcome = &migrate(&office).await.results[0].outcome;
@@ -101,11 +101,11 @@ async fn when_rules_change_instants_follow_and_visits_that_collide_are_reported(
         assert_eq!(start(&office, id).await, minutes, "visit {id}");
     }
     let ten = "select count(*) from visits where visit_id = 9 and starts_at = 1768312800";
-    assert_eq!(office.integer(ten).await, 1, "what is over stays");
+    assert_eq!(office.integer(ten).await, 1, "a past visit stays unchanged");
     assert_eq!(office.integer("select count(*) from visits where overlap_allowed").await, 1);
     let version = format!("select count(*) from tenant_identity where tzdata = '{}'", zones::version());
     assert_eq!(office.integer(&version).await, 1);
-    // Both that collide keep their time.
+    // Both overlapping visits keep their times.
     for time in ["14:00", "14:15", "15:15"] {
         let check =
             format!("/v1/DemoOffice/availability/providers/2/check?date=2026-12-01&time={time}&duration=15");
@@ -114,16 +114,16 @@ async fn when_rules_change_instants_follow_and_visits_that_collide_are_reported(
     let again = migrate(&office).await;
     assert_eq!(again.results[0].outcome.status, Status::Current);
     assert_eq!(again.results[0].outcome.collisions, outcome.collisions, "until somebody moves one of them");
-    // The constraints hold for everything else.
+    // The constraints apply to everything else.
     office.try_sql(&visit(7, 1, 1001, "10:30", 30)).await.unwrap_err();
     office.sql("update visits set visit_time = '09:00' where visit_id = 6").await;
     assert_eq!(migrate(&office).await.results[0].outcome.collisions, []);
     assert_eq!(office.integer("select count(*) from visits where overlap_allowed").await, 0);
     office.try_sql(&visit(8, 2, 1003, "14:30", 30)).await.unwrap_err();
 }
-on_both_databases!(when_rules_change_instants_follow_and_visits_that_collide_are_reported);
+on_both_databases!(changed_zone_rules_update_instants_and_report_overlapping_visits);
 
-async fn a_corrected_time_zone_keeps_local_times_and_warm_functions_learn_it(office: Office) {
+async fn a_corrected_time_zone_keeps_local_times_and_reaches_warm_functions(office: Office) {
     let mut office: Office = office;
     let body = json!({ "PatientID": 1001, "ProviderID": 1, "VisitType": "FOLLOWUP", "VisitDate": "2026-03-10",
         "VisitTime": "10:00", "VisitDuration": 30 });
@@ -132,8 +132,8 @@ async fn a_corrected_time_zone_keeps_local_times_and_warm_functions_learn_it(off
     assert_eq!(office.integer(&instant).await, 36_000);
     let practice = PracticePass::try_from("DemoOffice").unwrap();
     set_time_zone(&office, &practice, "America/Chicago").await;
-    // The registry and the database disagree: in a process that starts now, too, the database's own
-    // zone holds.
+    // If the registry and the database disagree, the database's own zone applies, in a newly
+    // started process, too.
     office.answer_with(office.another_app(|_| ()));
     let check = format!("{PROVIDER}/check?date=2026-03-10&time=10:00&duration=30");
     assert_eq!(office.get(&check).await.expect(200)["data"]["Reason"], "BOOKED");
@@ -146,10 +146,10 @@ async fn a_corrected_time_zone_keeps_local_times_and_warm_functions_learn_it(off
     let reply = office.get(&format!("/v1/DemoOffice/visits/{id}")).await;
     assert_eq!(reply.expect(200)["data"]["VisitTime"], "10:00:00");
 }
-on_both_databases!(a_corrected_time_zone_keeps_local_times_and_warm_functions_learn_it);
+on_both_databases!(a_corrected_time_zone_keeps_local_times_and_reaches_warm_functions);
 
 #[tokio::test]
-async fn an_unknown_time_zone_is_refused_and_changes_nothing() {
+async fn an_unknown_time_zone_is_rejected() {
     let office = Office::open(Engine::Sqlite).await;
     let practice = PracticePass::try_from("DemoOffice").unwrap();
     set_time_zone(&office, &practice, "Nowhere/At_All").await;
@@ -162,13 +162,13 @@ async fn an_unknown_time_zone_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn health_tells_the_version_of_the_compiled_time_zones() {
+async fn health_returns_the_version_of_the_compiled_time_zones() {
     let office = Office::open(Engine::Sqlite).await;
     let reply = office.call("GET", "/v1/health", &[], None).await;
     assert_eq!(reply.expect(200)["tzdata"], zones::version());
 }
 
-async fn a_database_that_lost_its_practice_is_not_made_anew(office: Office) {
+async fn a_database_that_lost_its_practice_is_not_recreated(office: Office) {
     migrate(&office).await;
     office.sql("alter table tenant_identity rename to lost_identity").await;
     let task = Task { practices: vec!["DemoOffice".into()], ..Task::default() };
@@ -183,4 +183,4 @@ async fn a_database_that_lost_its_practice_is_not_made_anew(office: Office) {
     office.sql("alter table lost_identity rename to tenant_identity").await;
     migrate(&office).await;
 }
-on_both_databases!(a_database_that_lost_its_practice_is_not_made_anew);
+on_both_databases!(a_database_that_lost_its_practice_is_not_recreated);

@@ -1,4 +1,4 @@
-//! Exchanging a key for a token, and what tokens open.
+//! Exchanging a key for a token, and what tokens permit.
 
 use serde_json::json;
 use shared::auth::api_key::{ApiKey, Mode};
@@ -6,7 +6,7 @@ use shared::auth::api_key::{ApiKey, Mode};
 use crate::office::{Engine, Office};
 
 #[tokio::test]
-async fn a_key_is_exchanged_for_a_token_of_the_documented_shape() {
+async fn a_key_is_exchanged_for_a_token_with_the_documented_shape() {
     let office = Office::open(Engine::Sqlite).await;
     let body = json!({ "apiKey": office.api_key("all") }).to_string();
     let headers = [("content-type", "application/json")];
@@ -19,7 +19,7 @@ async fn a_key_is_exchanged_for_a_token_of_the_documented_shape() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_401_and_a_key_for_another_practice_is_404() {
+async fn a_wrong_key_returns_401_and_a_key_of_another_practice_404() {
     let office = Office::open(Engine::Sqlite).await;
     let exchange = async |practice: &str, key: &str| {
         let body = json!({ "apiKey": key }).to_string();
@@ -42,9 +42,9 @@ async fn a_wrong_key_is_401_and_a_key_for_another_practice_is_404() {
 }
 
 #[tokio::test]
-async fn guessing_a_key_is_stopped_after_ten_tries_a_minute() {
+async fn attempts_at_a_key_are_limited_to_ten_a_minute() {
     let office = Office::open(Engine::Sqlite).await;
-    // The first 16 bytes make the id, the others the secret: guesses for one key.
+    // The first 16 bytes are the id, the others the secret: these are attempts at one key.
     let guess = |n: u8| {
         let mut random = [n; 48];
         random[..16].fill(7);
@@ -68,7 +68,7 @@ async fn guessing_a_key_is_stopped_after_ten_tries_a_minute() {
 }
 
 #[tokio::test]
-async fn a_revoked_key_kills_its_tokens_within_60_seconds() {
+async fn tokens_of_a_revoked_key_end_within_60_seconds() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
     office.send(&token, "GET", "/v1/me", None).await.expect(200);
@@ -81,7 +81,7 @@ async fn a_revoked_key_kills_its_tokens_within_60_seconds() {
 }
 
 #[tokio::test]
-async fn a_key_is_used_only_from_its_networks_and_until_it_expires() {
+async fn a_key_works_only_from_its_networks_and_until_it_expires() {
     let office = Office::open(Engine::Sqlite).await;
     let id = ApiKey::parse(office.api_key("all")).unwrap().id;
     let mut record = office.app.control.api_key(&id).await.unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! Ten thousand ways to spoil a token: each is refused by the real edge, and none makes it stumble.
+//! Ten thousand ways to alter a token: the real edge rejects each of them without a fault.
 
 use std::collections::BTreeMap;
 
@@ -23,26 +23,26 @@ const CLAIMS: [&str; 10] =
 const ALGORITHMS: [&str; 11] =
     ["none", "None", "NONE", "HS384", "HS512", "RS256", "ES256", "EdDSA", "hs256", "", "HS257"];
 
-/// What is done to a good token.
+/// A change of a valid token.
 #[derive(Clone, Debug)]
 enum Mutation {
-    /// Of one byte of the text.
+    /// Flips a bit in one byte of the text.
     FlipBit(Index, u8),
     Truncate(Index),
     Insert(Index, u8),
     Remove(Index),
-    /// Parts of two good tokens, chosen by a bit each.
+    /// Combines parts of two valid tokens, chosen by a bit each.
     Mix(u8),
-    /// A header member of another value or none, signed as a good token is.
+    /// Changes or removes a header member; signed like a valid token.
     Header(&'static str, Option<Value>),
-    /// The right algorithm's name in the header, the signature by another or none.
+    /// Names the right algorithm in the header, but signs with another or none.
     Signature(&'static str),
-    /// Signed by another key.
+    /// Signs with another key.
     OtherKey(Vec<u8>),
     MissingClaim(&'static str),
-    /// Signed by the right key.
+    /// Signs with the right key.
     Claim(&'static str, Value),
-    /// Seconds between the token's times and now.
+    /// The seconds between the token's times and now.
     Times {
         iat: i64,
         nbf: i64,
@@ -64,8 +64,8 @@ fn json_values() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Times of which at least one is out of bounds: over, not begun, from the future, or too long a
-/// life.
+/// Times of which at least one is out of bounds: expired, not yet valid, from the future, or too
+/// long a lifetime.
 fn bad_times() -> impl Strategy<Value = Mutation> {
     let day = 86_400;
     prop_oneof![
@@ -118,7 +118,7 @@ fn head(header: &Map<String, Value>, claims: &Map<String, Value>) -> String {
     format!("{}.{}", part(header), part(claims))
 }
 
-/// A token as this test makes them, without the product's code.
+/// A token as this test creates it, without the product's code.
 fn signed(header: &Map<String, Value>, claims: &Map<String, Value>, key: &[u8]) -> String {
     let head = head(header, claims);
     format!("{head}.{}", hmac(aws_lc_rs::hmac::HMAC_SHA256, key, &head))
@@ -128,7 +128,7 @@ struct Good {
     token: String,
     header: Map<String, Value>,
     claims: Map<String, Value>,
-    /// Another good token, of a key with other scopes.
+    /// Another valid token, of a key with other scopes.
     other: String,
 }
 
@@ -141,8 +141,8 @@ impl Good {
         Self { header: part(0), claims: part(1), token, other }
     }
 
-    /// `None` when nothing was changed after all.
-    fn spoilt(&self, mutation: &Mutation) -> Option<Vec<u8>> {
+    /// Returns the altered token; `None` if nothing changed.
+    fn altered(&self, mutation: &Mutation) -> Option<Vec<u8>> {
         let mut bytes = self.token.clone().into_bytes();
         let with_claims = |claims: &Map<String, Value>| signed(&self.header, claims, TOKEN_KEY).into_bytes();
         match mutation {
@@ -187,7 +187,7 @@ impl Good {
             }
             Mutation::Claim(name, value) => {
                 let mut claims = self.claims.clone();
-                // With fewer scopes, or valid since long ago, it is a good token still.
+                // With fewer scopes or an earlier start of validity, it is still a valid token.
                 let harmless = match *name {
                     "scopes" => value.as_array().is_some_and(Vec::is_empty),
                     "nbf" => value.as_i64().is_some_and(|nbf| nbf <= now()),
@@ -213,7 +213,7 @@ impl Good {
 }
 
 #[test]
-fn ten_thousand_spoilt_tokens_are_all_401() {
+fn ten_thousand_altered_tokens_all_return_401() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let office = runtime.block_on(Office::open(Engine::Sqlite));
     let good = Good::read(
@@ -226,8 +226,7 @@ fn ten_thousand_spoilt_tokens_are_all_401() {
         runtime.block_on(office.pass(request))
     };
     let bearer = |bytes: &[u8]| HeaderValue::from_bytes(&[b"Bearer ", bytes].concat());
-    // What this test signs itself is good, so that nothing below is refused for a reason of the
-    // test's own.
+    // Tokens that this test signs itself are valid, so no rejection below is caused by the test.
     let own = signed(&good.header, &good.claims, TOKEN_KEY);
     for token in [&good.token, &good.other, &own] {
         call("/v1/DemoOffice/prospects", bearer(token.as_bytes()).unwrap()).expect(200);
@@ -240,17 +239,17 @@ fn ten_thousand_spoilt_tokens_are_all_401() {
         proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
     );
     let result = runner.run(&mutations(), |mutation| {
-        let Some(spoilt) = good.spoilt(&mutation) else { return Err(TestCaseError::reject("unchanged")) };
-        if let Ok(text) = std::str::from_utf8(&spoilt) {
+        let Some(altered) = good.altered(&mutation) else { return Err(TestCaseError::reject("unchanged")) };
+        if let Ok(text) = std::str::from_utf8(&altered) {
             let claims = ring.verify(text.trim(), office.app.clock.now());
-            // What is well signed and yet false is told by the key's own record.
+            // A well-signed token with false claims is detected by the key's own record.
             prop_assert!(claims.is_none() || matches!(mutation, Mutation::Claim(..)));
         }
-        // What no HTTP header can hold ends before the edge.
-        if let Ok(value) = bearer(&spoilt) {
+        // A text that no HTTP header can contain is rejected before the edge.
+        if let Ok(value) = bearer(&altered) {
             let reply = call("/v1/DemoOffice/prospects", value);
             if reply.status.as_u16() == 431 {
-                prop_assert!(spoilt.len() > 7_000, "{} bytes are not too large", spoilt.len());
+                prop_assert!(altered.len() > 7_000, "{} bytes are not too large", altered.len());
             } else {
                 prop_assert_eq!(reply.status.as_u16(), 401);
                 prop_assert_eq!(&reply.body["code"], "UNAUTHENTICATED");

@@ -1,4 +1,4 @@
-//! What the overview says of calls that were made.
+//! The overview of past calls.
 
 use std::time::Duration;
 
@@ -24,10 +24,10 @@ async fn overview(office: &Office, query: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_hundred_calls_are_five_hundred_in_the_overview() {
+async fn the_overview_counts_five_hundred_calls_exactly() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token("all").await;
-    // Of five calls one is refused, one finds nothing.
+    // Of five calls, one is rejected and one finds nothing.
     let call = async |number: usize| match number % 5 {
         0 => office.call("GET", "/v1/me", &[], None).await,
         1 => office.send(&token, "GET", "/v1/DemoOffice/prospects/999999", None).await,
@@ -36,7 +36,7 @@ async fn five_hundred_calls_are_five_hundred_in_the_overview() {
     for round in 0..10 {
         let replies = join_all((0..50).map(|number| call(round * 50 + number))).await;
         assert!(replies.iter().all(|reply| [200, 401, 404].contains(&reply.status.as_u16())));
-        // Environments flush by themselves, also while calls are under way.
+        // Environments flush by themselves, even during calls.
         tokio::join!(office.app.flush(), office.app.flush());
     }
     let mut expected = Usage::default();
@@ -68,7 +68,7 @@ async fn five_hundred_calls_are_five_hundred_in_the_overview() {
 }
 
 #[tokio::test]
-async fn a_day_is_utcs_and_no_older_one_is_shown_than_asked_for() {
+async fn days_are_in_utc_and_limited_to_the_requested_range() {
     let office = Office::open(Engine::Sqlite).await;
     for time in
         ["2026-03-07T23:59:59Z", "2026-03-08T00:00:00Z", "2026-03-08T23:59:59Z", "2026-03-09T00:00:00Z"]
@@ -92,7 +92,7 @@ async fn a_day_is_utcs_and_no_older_one_is_shown_than_asked_for() {
 }
 
 #[tokio::test]
-async fn without_calls_every_figure_is_zero() {
+async fn every_figure_is_zero_without_calls() {
     let office = Office::open(Engine::Sqlite).await;
     let data = overview(&office, "?days=1").await;
     assert_eq!(data["days"], json!([{ "date": "2026-03-09", "calls": 0, "errors": 0 }]));
@@ -102,8 +102,8 @@ async fn without_calls_every_figure_is_zero() {
     assert_eq!(data["topEndpoints"], json!([]));
 }
 
-/// Calls of these durations in milliseconds, each so often, one a second from `first` on; every
-/// tenth is refused.
+/// Returns calls with these durations in milliseconds and counts, one per second from `first` on;
+/// every tenth is rejected.
 fn of_durations(durations: &[(usize, u64)], first: &str) -> Vec<CallRecord> {
     let each = durations.iter().flat_map(|(times, took)| std::iter::repeat_n(*took, *times));
     let each: Vec<u64> = each.collect();
@@ -117,21 +117,21 @@ fn of_durations(durations: &[(usize, u64)], first: &str) -> Vec<CallRecord> {
     calls
 }
 
-/// All figures are reckoned by hand.
+/// All figures were computed by hand.
 #[tokio::test]
-async fn average_p95_and_days_are_those_of_calls_of_known_durations() {
+async fn average_p95_and_days_match_calls_of_known_durations() {
     let office = Office::open(Engine::Sqlite).await;
     let write = async |calls: Vec<CallRecord>| {
         for batch in CallBatch::seal(&calls) {
             office.app.control.record_calls(&batch).await.unwrap();
         }
     };
-    // 95 of 100 took 5 ms, so that is the 95th: (95 · 5 + 5 · 1000) / 100 = 54.75.
+    // 95 of 100 took 5 ms, so that is the 95th percentile: (95 · 5 + 5 · 1000) / 100 = 54.75.
     write(of_durations(&[(95, 5), (5, 1000)], "2026-03-09T09:00:00Z")).await;
     let today = overview(&office, "?days=1").await;
     assert_eq!((&today["avgDurationMs"], &today["p95DurationMs"]), (&json!(54.8), &json!(5)));
-    // Now the 190th of 200 took 1000 ms, which is counted in the bucket of 896 to 1023: (189 · 5 +
-    // 11 · 1000) / 200 = 59.725.
+    // Now the 190th of 200 took 1000 ms, which is counted in the bucket from 896 to 1023: (189 · 5
+    // + 11 · 1000) / 200 = 59.725.
     write(of_durations(&[(94, 5), (6, 1000)], "2026-03-08T09:00:00Z")).await;
     let both = overview(&office, "?days=2").await;
     assert_eq!((&both["avgDurationMs"], &both["p95DurationMs"]), (&json!(59.7), &json!(1023)));
@@ -144,7 +144,7 @@ async fn average_p95_and_days_are_those_of_calls_of_known_durations() {
 }
 
 #[tokio::test]
-async fn a_batch_whose_answer_was_lost_is_counted_once() {
+async fn a_batch_with_a_lost_reply_is_counted_once() {
     let office = Office::open(Engine::Sqlite).await;
     let batches = CallBatch::seal(&records(30, "2026-03-09T11:00:00Z"));
     assert_eq!(batches.len(), 2);
@@ -156,7 +156,7 @@ async fn a_batch_whose_answer_was_lost_is_counted_once() {
 }
 
 #[tokio::test]
-async fn two_calls_of_one_request_id_at_the_same_instant_are_two() {
+async fn two_simultaneous_calls_with_one_request_id_are_both_counted() {
     let office = Office::open(Engine::Sqlite).await;
     for _ in 0..2 {
         office.call("GET", "/v1/health", &[("x-request-id", "the-same-0001")], None).await.expect(200);
@@ -166,7 +166,7 @@ async fn two_calls_of_one_request_id_at_the_same_instant_are_two() {
 }
 
 #[tokio::test]
-async fn calls_that_the_store_did_not_take_are_written_by_the_next_flush() {
+async fn calls_rejected_by_the_store_are_written_by_the_next_flush() {
     let office = Office::open(Engine::Sqlite).await;
     let log = CallLog::default();
     for record in records(60, "2026-03-09T11:00:00Z") {
@@ -181,10 +181,10 @@ async fn calls_that_the_store_did_not_take_are_written_by_the_next_flush() {
     assert_eq!(overview(&office, "?days=1").await["topEndpoints"][0]["calls"], 60);
 }
 
-/// The environment is held while calls are written; beyond the function's time-out it would be
-/// thrown away with its calls.
+/// The environment is occupied while calls are written; after the function's time-out, it would be
+/// discarded with its calls.
 #[tokio::test]
-async fn a_store_that_never_answers_is_given_up_and_no_call_is_lost() {
+async fn a_hanging_store_times_out_and_no_call_is_lost() {
     let office = Office::open(Engine::Sqlite).await;
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
@@ -201,7 +201,7 @@ async fn a_store_that_never_answers_is_given_up_and_no_call_is_lost() {
     for record in records(60, "2026-03-09T11:00:00Z") {
         log.push(record);
     }
-    // Nothing but the flush's own timeout ends it sooner.
+    // Only the flush's own timeout ends it earlier.
     ends("the flush", log.flush(&store, Duration::from_millis(100))).await;
     assert_eq!(overview(&office, "?days=1").await["totalCalls"], 0);
     log.flush(&office.app.control, office.app.config.timeouts.call_records).await;
@@ -209,7 +209,7 @@ async fn a_store_that_never_answers_is_given_up_and_no_call_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn environments_that_write_at_the_same_time_lose_no_call() {
+async fn concurrent_environments_lose_no_call() {
     let office = Office::open(Engine::Sqlite).await;
     let calls: Vec<CallRecord> = records(200, "2026-03-09T11:00:00Z");
     let batches: Vec<CallBatch> = calls.chunks(5).flat_map(CallBatch::seal).collect();
@@ -219,7 +219,7 @@ async fn environments_that_write_at_the_same_time_lose_no_call() {
 }
 
 #[tokio::test]
-async fn a_partner_sees_its_own_usage_only() {
+async fn a_partner_sees_only_its_own_usage() {
     let office = Office::open(Engine::Sqlite).await;
     let other = office.token("other").await;
     for _ in 0..3 {

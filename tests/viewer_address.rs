@@ -1,4 +1,4 @@
-//! Behind the portal's distribution a call comes from whoever called that, if it really came by it.
+//! A call through the portal's distribution has its viewer's address, if it really came through it.
 
 use axum::{
     Router,
@@ -17,16 +17,16 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::office::{ADMIN_SECRET, EDGE_SECRET, Engine, Logs, OLD_EDGE_SECRET, Office, Reply, request_from};
 
-/// An address of CloudFront's, as API Gateway sees it.
+/// An address of CloudFront, as API Gateway sees it.
 pub(crate) const EDGE: &str = "198.51.100.7";
 const VIEWER: &str = "203.0.113.9";
 
-/// The headers of a call that came by the distribution.
-pub(crate) fn by_the_edge<'a>(viewer: &'a str, secret: &'a str) -> [(&'static str, &'a str); 2] {
+/// Returns the headers of a call through the distribution.
+pub(crate) fn through_the_edge<'a>(viewer: &'a str, secret: &'a str) -> [(&'static str, &'a str); 2] {
     [("x-officepro-viewer-address", viewer), ("x-officepro-edge-secret", secret)]
 }
 
-/// Where a handler sees the call come from, and what is left of the headers.
+/// Returns the caller's address that a handler sees, and the remaining headers.
 pub(crate) async fn seen(app: &App, request: Request<lambda_http::Body>) -> (String, Vec<String>) {
     let tell = |call: Call, headers: HeaderMap| async move {
         let names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
@@ -44,26 +44,26 @@ async fn address_with(office: &Office, headers: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn a_call_that_came_by_the_distribution_comes_from_its_viewer() {
+async fn a_call_through_the_distribution_has_the_address_of_the_viewer() {
     let office = Office::open(Engine::Sqlite).await;
     for viewer in [VIEWER, "2001:db8:1::7", "::1"] {
         for secret in [EDGE_SECRET, OLD_EDGE_SECRET] {
-            assert_eq!(address_with(&office, &by_the_edge(viewer, secret)).await, viewer);
+            assert_eq!(address_with(&office, &through_the_edge(viewer, secret)).await, viewer);
         }
     }
     assert_eq!(address_with(&office, &[]).await, EDGE);
 }
 
 #[tokio::test]
-async fn the_address_of_a_stranger_is_nobodys_word() {
+async fn forwarded_addresses_without_the_edge_secret_are_ignored() {
     let office = Office::open(Engine::Sqlite).await;
     let almost = &EDGE_SECRET[..EDGE_SECRET.len() - 1];
     let doubled = format!("{EDGE_SECRET},{EDGE_SECRET}");
     for secret in ["", " ", almost, &format!("{EDGE_SECRET}x"), &EDGE_SECRET.to_uppercase(), &doubled, "null"]
     {
-        assert_eq!(address_with(&office, &by_the_edge(VIEWER, secret)).await, EDGE, "{secret:?}");
+        assert_eq!(address_with(&office, &through_the_edge(VIEWER, secret)).await, EDGE, "{secret:?}");
     }
-    let [viewer, secret] = by_the_edge(VIEWER, EDGE_SECRET);
+    let [viewer, secret] = through_the_edge(VIEWER, EDGE_SECRET);
     assert_eq!(address_with(&office, &[viewer]).await, EDGE);
     assert_eq!(address_with(&office, &[secret]).await, EDGE);
     for forwarded in ["x-forwarded-for", "x-real-ip", "forwarded", "cloudfront-viewer-address"] {
@@ -72,7 +72,7 @@ async fn the_address_of_a_stranger_is_nobodys_word() {
 }
 
 #[tokio::test]
-async fn what_is_no_single_address_is_not_taken_for_one() {
+async fn a_header_that_is_not_a_single_address_is_ignored() {
     let office = Office::open(Engine::Sqlite).await;
     for viewer in [
         "",
@@ -88,16 +88,16 @@ async fn what_is_no_single_address_is_not_taken_for_one() {
         "203.0.113",
         "ä",
     ] {
-        assert_eq!(address_with(&office, &by_the_edge(viewer, EDGE_SECRET)).await, EDGE, "{viewer:?}");
+        assert_eq!(address_with(&office, &through_the_edge(viewer, EDGE_SECRET)).await, EDGE, "{viewer:?}");
     }
 }
 
 #[tokio::test]
-async fn a_header_that_comes_twice_is_not_believed() {
+async fn a_duplicate_header_is_ignored() {
     let office = Office::open(Engine::Sqlite).await;
-    for (name, value) in by_the_edge(VIEWER, EDGE_SECRET) {
+    for (name, value) in through_the_edge(VIEWER, EDGE_SECRET) {
         for first in [value, "203.0.113.66"] {
-            let headers = by_the_edge(VIEWER, EDGE_SECRET);
+            let headers = through_the_edge(VIEWER, EDGE_SECRET);
             let mut request = request_from(EDGE, "GET", "/v1/where", &headers, None);
             request.headers_mut().insert(name, HeaderValue::from_str(first).unwrap());
             request.headers_mut().append(name, HeaderValue::from_str(value).unwrap());
@@ -107,10 +107,10 @@ async fn a_header_that_comes_twice_is_not_believed() {
 }
 
 #[tokio::test]
-async fn no_handler_sees_what_the_distribution_said() {
+async fn handlers_never_see_the_headers_of_the_distribution() {
     let office = Office::open(Engine::Sqlite).await;
     for secret in [EDGE_SECRET, "wrong"] {
-        let mut headers = by_the_edge(VIEWER, secret).to_vec();
+        let mut headers = through_the_edge(VIEWER, secret).to_vec();
         headers.push(("accept", "*/*"));
         let request = request_from(EDGE, "GET", "/v1/where", &headers, None);
         assert_eq!(seen(&office.app, request).await.1, ["accept"]);
@@ -118,18 +118,18 @@ async fn no_handler_sees_what_the_distribution_said() {
 }
 
 #[tokio::test]
-async fn a_function_that_is_told_of_no_edge_believes_nobody() {
+async fn a_function_without_an_edge_secret_trusts_no_header() {
     let office = Office::open(Engine::Sqlite).await;
     let config = Config { edge_secret: None, ..office.app.config.clone() };
     let app = App::new(Parts { config, clock: office.app.clock.clone(), ..Parts::from_env() });
     for secret in [EDGE_SECRET, ""] {
-        let request = request_from(EDGE, "GET", "/v1/where", &by_the_edge(VIEWER, secret), None);
+        let request = request_from(EDGE, "GET", "/v1/where", &through_the_edge(VIEWER, secret), None);
         assert_eq!(seen(&app, request).await.0, EDGE);
     }
 }
 
 #[tokio::test]
-async fn a_keys_networks_are_held_against_the_viewer() {
+async fn the_networks_of_a_key_are_checked_against_the_viewer() {
     let office = Office::open(Engine::Sqlite).await;
     let id = shared::auth::api_key::ApiKey::parse(office.api_key("all")).unwrap().id;
     let mut record = office.app.control.api_key(&id).await.unwrap().unwrap();
@@ -146,21 +146,21 @@ async fn a_keys_networks_are_held_against_the_viewer() {
         (EDGE, EDGE_SECRET, 401),
         (VIEWER, "forged", 401),
     ] {
-        let mut headers = by_the_edge(viewer, secret).to_vec();
+        let mut headers = through_the_edge(viewer, secret).to_vec();
         headers.push(("authorization", &bearer));
         let reply = office.call("GET", "/v1/me", &headers, None).await;
         assert_eq!(reply.status, status, "{viewer} {secret}");
     }
     let body = json!({ "apiKey": office.api_key("all") }).to_string();
     for (viewer, status) in [(VIEWER, 200), ("203.0.114.9", 401)] {
-        let mut headers = by_the_edge(viewer, EDGE_SECRET).to_vec();
+        let mut headers = through_the_edge(viewer, EDGE_SECRET).to_vec();
         headers.push(("content-type", "application/json"));
         let reply = office.call("POST", "/v1/DemoOffice/auth/token", &headers, Some(&body)).await;
         assert_eq!(reply.status, status, "{viewer}");
     }
 }
 
-/// A try at something whose tries are limited by address: path, body, a header.
+/// An attempt that is limited by address: path, body, a header.
 type Try = (&'static str, &'static str, (&'static str, &'static str));
 
 const TRIES: [Try; 5] = [
@@ -176,13 +176,13 @@ const TRIES: [Try; 5] = [
 ];
 
 async fn attempt(office: &Office, (path, body, header): Try, viewer: &str, secret: &str) -> Reply {
-    let mut headers = by_the_edge(viewer, secret).to_vec();
+    let mut headers = through_the_edge(viewer, secret).to_vec();
     headers.extend([header, ("content-type", "application/json")]);
     office.call_from(EDGE, "POST", path, &headers, Some(body)).await
 }
 
 #[tokio::test]
-async fn tries_are_counted_by_viewer_so_that_one_cant_use_up_those_of_others() {
+async fn attempts_are_counted_per_viewer() {
     let office = Office::open(Engine::Sqlite).await;
     for (number, one) in TRIES.into_iter().enumerate() {
         let first = format!("203.0.113.{number}");
@@ -199,7 +199,7 @@ async fn tries_are_counted_by_viewer_so_that_one_cant_use_up_those_of_others() {
 }
 
 #[tokio::test]
-async fn forged_addresses_give_a_stranger_no_further_tries() {
+async fn forged_addresses_give_no_additional_attempts() {
     for one in TRIES {
         let office = Office::open(Engine::Sqlite).await;
         let mut refused = false;
@@ -211,11 +211,11 @@ async fn forged_addresses_give_a_stranger_no_further_tries() {
 }
 
 #[tokio::test]
-async fn activity_and_audit_name_the_viewer_and_nothing_keeps_the_secret() {
+async fn activity_and_audit_name_the_viewer_and_never_the_secret() {
     let logs = Logs::default();
     let _subscribed = logs.filtered("debug", Some("Tests")).set_default();
     let office = Office::open(Engine::Sqlite).await;
-    let mut headers = by_the_edge(VIEWER, EDGE_SECRET).to_vec();
+    let mut headers = through_the_edge(VIEWER, EDGE_SECRET).to_vec();
     headers.extend([("x-admin-secret", ADMIN_SECRET), ("x-request-id", "viewer-0001")]);
     office.call("GET", "/v1/admin/partners", &headers, None).await.expect(200);
     let unknown = office.call("GET", "/v1/admin/partners?no=1", &headers, None).await;

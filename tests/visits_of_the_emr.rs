@@ -51,7 +51,7 @@ async fn starts(office: &Office, id: i64) -> Vec<i64> {
     seconds
 }
 
-async fn an_emr_inserts_what_an_emr_knows_and_the_time_is_taken(office: Office) {
+async fn a_visit_inserted_by_the_emr_makes_its_time_busy(office: Office) {
     let office: Office = office;
     let id = insert(&office, 1001, "'2026-03-10'", "'10:00:00'", 30).await;
     assert_eq!(starts(&office, id).await, [36_000, 37_800, 36_000, 37_800]);
@@ -68,9 +68,9 @@ async fn an_emr_inserts_what_an_emr_knows_and_the_time_is_taken(office: Office) 
     office.try_sql(&taken).await.expect_err("the database itself refuses it");
     assert_eq!(office.integer("select count(*) from visits where visit_id = 900").await, 0);
 }
-on_both_databases!(an_emr_inserts_what_an_emr_knows_and_the_time_is_taken);
+on_both_databases!(a_visit_inserted_by_the_emr_makes_its_time_busy);
 
-async fn a_visit_moved_by_its_local_columns_frees_the_old_time_and_takes_the_new_one(office: Office) {
+async fn a_visit_moved_by_its_local_columns_frees_its_old_time_and_blocks_the_new(office: Office) {
     let office: Office = office;
     let id = insert(&office, 1001, "'2026-03-10'", "'10:00:00'", 30).await;
     let update =
@@ -99,9 +99,9 @@ async fn a_visit_moved_by_its_local_columns_frees_the_old_time_and_takes_the_new
     update("provider_id = 2, status = 'Scheduled'").await.unwrap();
     update("provider_id = 1").await.expect_err("the time is taken");
 }
-on_both_databases!(a_visit_moved_by_its_local_columns_frees_the_old_time_and_takes_the_new_one);
+on_both_databases!(a_visit_moved_by_its_local_columns_frees_its_old_time_and_blocks_the_new);
 
-async fn the_provider_attends_the_part_that_is_said_and_all_of_a_visit_that_has_no_such_part(office: Office) {
+async fn the_provider_attends_the_given_part_or_the_whole_visit(office: Office) {
     let office: Office = office;
     let id = insert(&office, 1001, "'2026-03-10'", "'23:30:00'", 60).await;
     for (part, expected) in [
@@ -129,9 +129,9 @@ async fn the_provider_attends_the_part_that_is_said_and_all_of_a_visit_that_has_
     let reply = office.post(&format!("/v1/DemoOffice/visits/{id}/reschedule"), &body).await;
     assert_eq!(reply.expect(200)["data"]["ProviderTime"], "14:00:00");
 }
-on_both_databases!(the_provider_attends_the_part_that_is_said_and_all_of_a_visit_that_has_no_such_part);
+on_both_databases!(the_provider_attends_the_given_part_or_the_whole_visit);
 
-async fn local_times_become_the_instants_of_the_compiled_rules_when_clocks_change(office: Office) {
+async fn local_times_become_instants_by_the_compiled_zone_rules(office: Office) {
     let office: Office = office;
     let zone = zones::get("America/New_York").unwrap();
     let mut rows = String::new();
@@ -163,14 +163,14 @@ async fn local_times_become_the_instants_of_the_compiled_rules_when_clocks_chang
         assert_eq!(found, expected, "visit {id}");
     }
 }
-on_both_databases!(local_times_become_the_instants_of_the_compiled_rules_when_clocks_change);
+on_both_databases!(local_times_become_instants_by_the_compiled_zone_rules);
 
 /// Legal column values of an engine, and their meaning.
 ///
-/// Date, time, and the minutes from midnight of 2026-03-10 that the visit takes, if any.
+/// Date, time, and the minutes from midnight of 2026-03-10 that the visit occupies, if any.
 type TimeCase = (&'static str, &'static str, Option<(i64, i64)>);
 
-/// The date names a day, but it is unclear which.
+/// The date names a day, but it is ambiguous.
 const EVERY_DAY: Option<(i64, i64)> = Some((-100_000, 100_000));
 
 const OF_BOTH: &[TimeCase] = &[
@@ -200,7 +200,7 @@ const OF_SQLITE: &[TimeCase] = &[
     ("'2026-03-10 00:00:00'", "'1899-12-30 09:00:00'", Some((540, 570))),
     ("'2026-03-10T08:00'", "'09:00:00'", Some((540, 570))),
     ("x'323032362d30332d3130'", "x'30393a3030'", Some((540, 570))),
-    // Without a time the visit takes its day.
+    // Without a time, the visit occupies its day.
     ("'2026-03-10'", "'soon'", Some((0, 1440))),
     ("'2026-03-10'", "''", Some((0, 1440))),
     ("'2026-03-10'", "'25:00'", Some((0, 1440))),
@@ -223,7 +223,7 @@ const OF_SQLITE: &[TimeCase] = &[
     ("x'ff00'", "x'ff'", EVERY_DAY),
     ("20260310.0", "'09:00'", Some((540, 570))),
     ("'20260310 10:00'", "'09:00'", Some((540, 570))),
-    // Without a date the visit takes no time.
+    // Without a date, the visit occupies no time.
     ("'infinity'", "'10:00'", None),
     ("'0000-00-00'", "'10:00'", None),
     ("'now'", "'10:00'", None),
@@ -233,9 +233,7 @@ const OF_SQLITE: &[TimeCase] = &[
     ("'soon'", "''", None),
 ];
 
-async fn whatever_a_visits_columns_hold_it_blocks_its_time_and_can_be_read_moved_cancelled_and_deleted(
-    office: Office,
-) {
+async fn a_visit_with_odd_column_values_blocks_its_time_and_can_be_changed(office: Office) {
     let office: Office = office;
     office
         .sql(
@@ -301,12 +299,10 @@ async fn whatever_a_visits_columns_hold_it_blocks_its_time_and_can_be_read_moved
         office.sql(&format!("delete from visits where visit_id = {id}")).await;
     }
 }
-on_both_databases!(
-    whatever_a_visits_columns_hold_it_blocks_its_time_and_can_be_read_moved_cancelled_and_deleted
-);
+on_both_databases!(a_visit_with_odd_column_values_blocks_its_time_and_can_be_changed);
 
 /// Covers every column in the schema, including future ones.
-async fn no_value_that_a_column_of_visits_takes_makes_an_endpoint_fail(office: Office) {
+async fn no_value_in_a_visits_column_makes_an_endpoint_fail(office: Office) {
     let office: Office = office;
     let is_postgres = office.is_postgres().await;
     let columns = columns(&office).await;
@@ -358,7 +354,7 @@ async fn no_value_that_a_column_of_visits_takes_makes_an_endpoint_fail(office: O
     }
     assert!(written > if is_postgres { 60 } else { 120 }, "{written}");
 }
-on_both_databases!(no_value_that_a_column_of_visits_takes_makes_an_endpoint_fail);
+on_both_databases!(no_value_in_a_visits_column_makes_an_endpoint_fail);
 
 /// Returns the names of the columns of `visits`.
 async fn columns(office: &Office) -> Vec<String> {
@@ -377,7 +373,7 @@ async fn columns(office: &Office) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_emr_with_recursive_triggers_writes_visits_as_others_do() {
+async fn an_emr_with_recursive_triggers_can_write_visits() {
     let office = Office::open(crate::office::Engine::Sqlite).await;
     let recursive = |sql: &str| format!("pragma recursive_triggers = on; {sql}");
     office.sql(&recursive(&visit(1, 1001, "'2026-03-10'", "'10:00'", 30))).await;
@@ -395,7 +391,7 @@ async fn an_emr_with_recursive_triggers_writes_visits_as_others_do() {
 
 /// The EMR's role has no rights to the `zone_offsets` table, and another search path.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_role_that_may_only_write_visits_can_do_so() {
+async fn a_write_only_role_can_write_visits() {
     let office = Office::open(crate::office::Engine::Postgres).await;
     let role = format!("emr_of_visits_{}", std::process::id());
     let schema = "(select relnamespace::regnamespace::text from pg_class where oid = 'visits'::regclass)";
@@ -422,7 +418,7 @@ async fn a_role_that_may_only_write_visits_can_do_so() {
     assert_eq!(starts(&office, 1).await, [39_600, 41_400, 39_600, 41_400]);
 }
 
-async fn a_visit_whose_date_cannot_be_read_is_told_to_administrators(office: Office) {
+async fn a_visit_with_an_unreadable_date_is_reported_to_administrators(office: Office) {
     let date = if office.is_postgres().await { "'infinity'" } else { "'Mar 10, 2026'" };
     let id = insert(&office, 1001, date, "'10:00'", 30).await;
     reason(&office, "2026-03-10", "09:00").await;
@@ -431,4 +427,4 @@ async fn a_visit_whose_date_cannot_be_read_is_told_to_administrators(office: Off
     let told = &monitor.expect(200)["dataProblems"][0];
     assert_eq!((&told["table"], &told["lastId"]), (&json!("visits"), &json!(id.to_string())));
 }
-on_both_databases!(a_visit_whose_date_cannot_be_read_is_told_to_administrators);
+on_both_databases!(a_visit_with_an_unreadable_date_is_reported_to_administrators);

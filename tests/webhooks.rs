@@ -18,7 +18,7 @@ pub(crate) async fn sign_up(office: &Office, url: &str, scopes: &[&str]) -> Valu
     reply.body["data"].clone()
 }
 
-async fn signing_up_answers_as_documented_and_again_keeps_the_secret(office: Office) {
+async fn a_sign_up_responds_as_documented_and_a_repeat_keeps_the_secret(office: Office) {
     let reply = office.post(SIGNUP, &example()).await;
     let body = reply.expect(201);
     let secret = body["data"]["secret"].as_str().unwrap();
@@ -56,10 +56,10 @@ async fn signing_up_answers_as_documented_and_again_keeps_the_secret(office: Off
     assert_eq!(data["disabledReason"], Value::Null);
     assert!(!shown.body.to_string().contains("whsec_"));
 }
-on_both_databases!(signing_up_answers_as_documented_and_again_keeps_the_secret);
+on_both_databases!(a_sign_up_responds_as_documented_and_a_repeat_keeps_the_secret);
 
 #[tokio::test]
-async fn a_refused_url_is_named_and_nothing_is_stored() {
+async fn a_rejected_url_is_named_and_nothing_is_stored() {
     let office = Office::open(Engine::Sqlite).await;
     for url in [
         "http://partner.example.com/",
@@ -79,7 +79,7 @@ async fn a_refused_url_is_named_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn every_bad_field_of_a_signup_is_named_at_once() {
+async fn every_invalid_field_of_a_sign_up_is_named() {
     let office = Office::open(Engine::Sqlite).await;
     let body = json!({ "hookUrl": 5, "scopes": ["Patients", "Prospects"], "secret": "mine" });
     let reply = office.post(SIGNUP, &body).await;
@@ -92,7 +92,7 @@ async fn every_bad_field_of_a_signup_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn only_events_that_the_key_was_granted_can_be_asked_for() {
+async fn a_sign_up_may_request_only_granted_event_scopes() {
     let office = Office::open(Engine::Sqlite).await;
     let token = office.token_with(&[Scope::Prospects, Scope::Claims]).await;
     let reply = office.send(&token, "POST", SIGNUP, Some(&example())).await;
@@ -103,7 +103,7 @@ async fn only_events_that_the_key_was_granted_can_be_asked_for() {
 }
 
 #[tokio::test]
-async fn a_repeated_signup_with_a_key_is_answered_as_the_first_time() {
+async fn a_repeated_sign_up_with_a_key_gets_the_first_reply() {
     let office = Office::open(Engine::Sqlite).await;
     let authorization = format!("Bearer {}", office.token("all").await);
     let send = async |key: &str, body: &Value| {
@@ -131,7 +131,7 @@ async fn a_repeated_signup_with_a_key_is_answered_as_the_first_time() {
 }
 
 #[tokio::test]
-async fn signups_at_the_same_time_make_one_subscription() {
+async fn concurrent_sign_ups_create_one_subscription() {
     let office = Office::open(Engine::Sqlite).await;
     let body = example();
     let replies = futures::future::join_all((0..6).map(|_| office.post(SIGNUP, &body))).await;
@@ -143,7 +143,7 @@ async fn signups_at_the_same_time_make_one_subscription() {
 }
 
 #[tokio::test]
-async fn a_deleted_subscription_is_gone_and_a_new_one_has_its_id_and_another_secret() {
+async fn a_subscription_created_after_a_deletion_has_the_id_and_a_new_secret() {
     let office = Office::open(Engine::Sqlite).await;
     office.delete("/v1/webhooks").await.expect_problem(404, "NOT_FOUND");
     let first = sign_up(&office, "https://partner.example.com/", &["Claims"]).await;
@@ -155,7 +155,7 @@ async fn a_deleted_subscription_is_gone_and_a_new_one_has_its_id_and_another_sec
 }
 
 #[tokio::test]
-async fn for_a_day_after_a_rotation_both_secrets_sign() {
+async fn both_secrets_sign_for_a_day_after_a_rotation() {
     let office = Office::open(Engine::Sqlite).await;
     let receiver = Receiver::start().await;
     let old = sign_up(&office, &receiver.url, &["Claims"]).await["secret"].clone();
@@ -172,7 +172,7 @@ async fn for_a_day_after_a_rotation_both_secrets_sign() {
 }
 
 #[tokio::test]
-async fn every_replaced_secret_stays_valid_for_a_day_of_its_own() {
+async fn every_replaced_secret_stays_valid_for_a_day() {
     let office = Office::open(Engine::Sqlite).await;
     let receiver = Receiver::start().await;
     sign_up(&office, &receiver.url, &["Claims"]).await;
@@ -200,7 +200,7 @@ async fn every_replaced_secret_stays_valid_for_a_day_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_key_without_any_event_scope_has_no_say_in_its_partners_subscription() {
+async fn a_key_without_event_scopes_cannot_manage_the_subscription() {
     let office = Office::open(Engine::Sqlite).await;
     let receiver = Receiver::start().await;
     sign_up(&office, &receiver.url, &["Claims"]).await;
@@ -229,7 +229,7 @@ async fn a_key_without_any_event_scope_has_no_say_in_its_partners_subscription()
 }
 
 #[tokio::test]
-async fn a_test_shows_the_partner_its_endpoints_answer() {
+async fn a_test_shows_the_partner_the_endpoint_response() {
     let office = Office::open(Engine::Sqlite).await;
     let receiver = Receiver::start().await;
     office.post("/v1/webhooks/test", &json!({})).await.expect_problem(404, "NOT_FOUND");
@@ -249,7 +249,7 @@ async fn a_test_shows_the_partner_its_endpoints_answer() {
 }
 
 #[tokio::test]
-async fn a_retry_sends_the_same_event_again_and_another_partners_delivery_is_not_found() {
+async fn a_retry_resends_the_event_and_only_for_its_own_partner() {
     let office = Office::open(Engine::Sqlite).await;
     let receiver = Receiver::start().await;
     sign_up(&office, &receiver.url, &["Claims"]).await;
@@ -304,7 +304,7 @@ async fn a_repeated_retry_with_a_key_is_sent_once() {
 }
 
 #[tokio::test]
-async fn what_failed_is_sent_again_with_the_same_key_and_what_succeeded_a_day_later() {
+async fn a_failed_retry_can_be_repeated_with_the_same_idempotency_key() {
     let office = Office::open(Engine::Sqlite).await;
     let receiver = Receiver::start().await;
     sign_up(&office, &receiver.url, &["Claims"]).await;
@@ -337,7 +337,7 @@ async fn what_failed_is_sent_again_with_the_same_key_and_what_succeeded_a_day_la
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_with_one_key_at_the_same_time_are_sent_once() {
+async fn concurrent_requests_with_one_idempotency_key_are_sent_once() {
     let office = Office::open(Engine::Sqlite).await;
     let receiver = Receiver::start().await;
     sign_up(&office, &receiver.url, &["Claims"]).await;
@@ -348,7 +348,7 @@ async fn requests_with_one_key_at_the_same_time_are_sent_once() {
     let calls = (0..5).map(|_| office.call("POST", "/v1/webhooks/test", &headers, None));
     let mut replies: FuturesUnordered<_> = calls.collect();
     for _ in 0..4 {
-        let reply = ends("those that came second", replies.next()).await;
+        let reply = ends("the later requests", replies.next()).await;
         reply.unwrap().expect_problem(409, "IDEMPOTENCY_IN_PROGRESS");
     }
     gate.open();
@@ -357,7 +357,7 @@ async fn requests_with_one_key_at_the_same_time_are_sent_once() {
 }
 
 #[tokio::test]
-async fn deliveries_are_listed_newest_first_page_by_page() {
+async fn deliveries_are_paged_newest_first() {
     let office = Office::open(Engine::Sqlite).await;
     let receiver = Receiver::start().await;
     sign_up(&office, &receiver.url, &["Claims"]).await;
@@ -382,7 +382,7 @@ async fn deliveries_are_listed_newest_first_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_partners_subscription_is_its_own() {
+async fn a_partner_accesses_only_its_own_subscription() {
     let office = Office::open(Engine::Sqlite).await;
     sign_up(&office, "https://partner.example.com/", &["Claims"]).await;
     let stranger = office.token("other").await;
@@ -395,7 +395,7 @@ async fn a_partners_subscription_is_its_own() {
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_with_a_sign_up_is_said_at_once() {
+async fn all_errors_of_a_sign_up_are_reported_at_once() {
     let office = Office::open(Engine::Sqlite).await;
     let reply = office
         .post(SIGNUP, &json!({ "hookUrl": "ftp://x", "scopes": ["Nope", "Claims", "Also"], "x": 1 }))

@@ -1,5 +1,7 @@
 //! The HTTP layer: what handlers receive and return, and the middleware around them.
 
+mod error;
+mod field_errors;
 mod auth;
 mod input;
 mod output;
@@ -9,7 +11,9 @@ mod edge;
 mod openapi;
 mod conflict;
 
-pub use auth::admin::{Admin, Change, audit_change, credential_of, recognise_admin};
+pub use auth::admin::Admin;
+pub use auth::admin_secret::{credential_of, recognise_admin};
+pub use auth::audit::{Change, audit_change};
 pub use auth::caller::{Partner, RequiredScope, Tenant, scope};
 pub use auth::catalog::{Catalog, CatalogScope};
 pub use auth::portal::PortalUser;
@@ -17,17 +21,17 @@ pub use auth::session::{SessionId, give_cookie, offered_session, portal_origin, 
 pub use call::Call;
 pub use conflict::{MAX_CONFLICT_RETRIES, backoff};
 pub use edge::edge;
+pub use error::{ApiError, Code, Problem};
+pub use field_errors::{FieldError, FieldErrors};
 pub use idempotency::once::{Done, IDEMPOTENCY_TTL, IdempotencyKey, JsonAnswer, Once, once};
 pub use idempotency::sealed::SealedAnswer;
 pub use input::body::{Body, FromBody, MayBeEmpty, NoBody, Query, raw_object, repeated};
 pub use input::contact::{Email, Phone, Website};
-pub use input::field_errors::{FieldError, FieldErrors};
-pub use input::fields::{
-    FieldProblem, FieldValue, Fields, FromField, FromFields, Patch, RawObject, Replace, Source,
-};
+pub use input::fields::{FieldProblem, FieldValue, Fields, FromField, FromFields, RawObject, Source};
 pub use input::paging::{
     CursorPagination, CursorParam, Limit, Offset, OffsetPagination, PageNumber, Pagination, Paging,
 };
+pub use input::patch::{PartialUpdate, Patch, Replace};
 pub use input::path::{PathId, PathPair, PathText, PracticePath};
 pub use input::precondition::{IfMatch, etag};
 pub use input::reading::Reading;
@@ -35,8 +39,8 @@ pub use input::text::{SearchWords, check_listed, check_name, check_text, check_t
 pub use input::update::{Update, UpdateOf, read_only, says_the_same};
 pub use input::values::{LocalTime, integer_between};
 pub use openapi::describe;
-pub use output::error::{ApiError, Code, Problem};
 pub use output::fit;
 pub use output::reply::{CursorPage, Data, List, MOST_LISTED, Message, Page};
+pub use output::visit_conflict::{BlockingTime, VisitConflict};
 
 pub type ApiResult<T> = Result<T, ApiError>;

@@ -1,6 +1,7 @@
 //! API keys, tokens and what they permit. No I/O: callers pass in the records to check.
 
 pub mod api_key;
+mod claims;
 pub mod grant;
 mod key_record;
 mod partner_access;

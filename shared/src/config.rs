@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::{auth::secret_ref::SecretRef, control::TableNames, domain::delivery::SCHEDULE};
+use crate::{auth::secret_ref::SecretRef, control::TableNames, domain::Lane, domain::delivery::SCHEDULE};
 
 /// The default of `POLL_LEASE_SECONDS`, longer than one poll of a practice may take.
 pub const POLL_LEASE: SignedDuration = SignedDuration::from_secs(30);
@@ -16,6 +16,11 @@ pub struct Timeouts {
     pub quick_answer: Duration,
     /// The time after which a failing endpoint counts as hanging. Its circuit opens at once.
     pub hanging_answer: Duration,
+    /// How long a message may miss its slots because no call may start, before it waits in the
+    /// queue.
+    ///
+    /// An attempt that begins must end before the function times out.
+    pub slot_search: Duration,
     /// The age up to which a subscription that was read is used for another delivery.
     pub subscription_read: Duration,
     /// How long the response to a change of a subscription waits.
@@ -28,12 +33,12 @@ pub struct Timeouts {
     pub polled_database: Duration,
     /// The limit for one poll of a practice, before its lease ends.
     ///
-    /// It catches whatever has no timeout of its own.
+    /// It covers everything without its own timeout.
     pub polled_turn: Duration,
     /// How long one poll indexes imported patients for search.
     pub polled_patients: Duration,
-    /// A run of the poller gives its practices back within this, and writes what it came to within
-    /// the next.
+    /// A run of the poller releases its leases within this time, and writes its results within the
+    /// next.
     pub released_leases: Duration,
     pub run_record: Duration,
     /// The limit for each check of readiness.
@@ -47,6 +52,7 @@ impl Default for Timeouts {
         Self {
             quick_answer: Duration::from_secs(1),
             hanging_answer: Duration::from_secs(2),
+            slot_search: Duration::from_secs(20),
             subscription_read: Duration::from_millis(250),
             subscription_change: Duration::from_secs(1),
             call_records: Duration::from_secs(2),
@@ -109,6 +115,8 @@ pub struct Config {
     /// `WEBHOOK_RETRY_SECONDS`, such as `1,2,3`: seconds to wait before each retry; default: the
     /// documented schedule.
     pub webhook_retries: Vec<i64>,
+    /// `WEBHOOK_LANE`, `fast` (the default) or `slow`: which queue's events the fan-out delivers.
+    pub webhook_lane: Lane,
     /// The same in every deployment; tests use others.
     pub timeouts: Timeouts,
     /// `DATABASE_TIMEOUT_FACTOR`, default 1: multiplies the database timeouts of calls, for hosts
@@ -151,6 +159,10 @@ impl Config {
                 .and_then(|text| text.split(',').map(|wait| wait.trim().parse().ok()).collect())
                 .unwrap_or_else(|| SCHEDULE.to_vec()),
             webhook_allow_loopback: variable("WEBHOOK_ALLOW_LOOPBACK").as_deref() == Some("true"),
+            webhook_lane: match variable("WEBHOOK_LANE").as_deref() {
+                Some("slow") => Lane::Slow,
+                _ => Lane::Fast,
+            },
             timeouts: Timeouts::default(),
             database_timeout_factor: variable("DATABASE_TIMEOUT_FACTOR")
                 .and_then(|text| text.parse().ok())
@@ -164,13 +176,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_of_a_subscription_outlasts_what_was_read_of_it_before() {
+    fn a_subscription_change_outlasts_earlier_reads() {
         let timeouts = Timeouts::default();
         assert!(timeouts.subscription_change >= 4 * timeouts.subscription_read);
     }
 
     #[test]
-    fn the_timeouts_are_what_partners_and_operators_are_told() {
+    fn the_timeouts_match_the_documentation() {
         let timeouts = Timeouts::default();
         let Timeouts { quick_answer, hanging_answer, call_records, polled_database, polled_turn, .. } =
             timeouts;

@@ -5,6 +5,7 @@ pub mod contact;
 pub mod delivery;
 pub mod fold;
 pub mod ids;
+pub mod lane;
 pub mod log_progress;
 pub mod money;
 pub mod pace;
@@ -20,6 +21,7 @@ pub mod visit_status;
 pub mod webhook_event;
 pub mod zones;
 
+pub use lane::Lane;
 pub use practice_fault::PracticeFault;
 pub use practice_pass::PracticePass;
 pub use request_id::RequestId;

@@ -10,11 +10,13 @@ mod connector;
 mod failure;
 mod guard;
 mod hook_url;
+mod timeouts;
 
-pub use client::{Client, EndpointResponse, Timeouts};
+pub use client::{Client, EndpointResponse};
 pub use failure::{Failure, Phase, TlsFailure};
 pub use guard::{Guard, Refused, Resolver, SystemResolver};
 pub use hook_url::{HookUrl, UrlRefused};
+pub use timeouts::Timeouts;
 
 /// Where calls may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -82,7 +82,7 @@ where
 }
 
 /// As [`run`], for a handler that leaves work in [`App::background`]: the environment gets its next
-/// invocation when that has ended, though the answer is sent at once.
+/// invocation when that work has ended, but the response is sent at once.
 ///
 /// # Errors
 /// When the Runtime API can't be reached.

@@ -14,15 +14,17 @@ pub mod foreign;
 pub(crate) mod free_ids;
 pub mod idempotency;
 pub mod search_texts;
+mod reach;
 mod session;
 pub mod step;
+mod timeouts;
 mod transaction;
 pub(crate) mod schema;
 mod emr_address;
 pub(crate) mod check;
 
+pub use circuit_breaker::TimedConnection;
 pub(crate) use circuit_breaker::{Admission, CircuitBreaker, timed_out};
-pub use circuit_breaker::{ServerTimeouts, TimedConnection, Timeouts};
 pub use connection_string::ConnectionString;
 pub(crate) use data_problems::Reporter;
 pub use data_problems::{DataProblem, DataProblems};
@@ -30,6 +32,7 @@ pub(crate) use database::Pool;
 pub use database::{Conn, Database};
 pub(crate) use emr_address::EmrAddress;
 pub use error::{Constraint, Error, Result};
+pub use timeouts::{ServerTimeouts, Timeouts};
 pub use transaction::{Transaction, Transient, again};
 
 /// Runs one piece of code on the typed connection of either engine.

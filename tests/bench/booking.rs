@@ -1,10 +1,10 @@
-//! Contended bookings: how many a second, how long the slowest wait, and that none is double,
-//! compared with the previous lock: one for all bookings of a practice's day.
+//! Contended bookings: bookings per second, the longest waits, and that none is double, compared
+//! with the previous lock, which covered all bookings of a practice on a day.
 //!
 //! `tests/postgres cargo bench --workspace --bench booking -- 100000` makes that many attempts on
-//! each engine and with each lock, by eight at once, for one practice, four at a time on each of
-//! its days' quarter hours. It ends by itself. With `-- 1000000 alone` the previous lock is left
-//! out.
+//! each engine and with each lock, eight concurrently, for one practice, four at a time on each of
+//! its days' quarter hours. It ends by itself. With `-- 1000000 alone` the previous lock is
+//! omitted.
 
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../office"]
@@ -46,7 +46,7 @@ use shared::{
 const AT_ONCE: i64 = 8;
 const PROVIDERS: i64 = 4;
 const PATIENTS: i64 = 400;
-/// Attempts for one day; then they go on with the next.
+/// Attempts for one day; then they continue with the next.
 const A_DAY: i64 = 320;
 
 #[derive(Clone, Copy, Debug)]
@@ -91,13 +91,13 @@ async fn fill(db: &TenantDb) {
     database::execute(db, &sql).await;
 }
 
-/// A number as good as random, the same in every run.
+/// Returns a pseudorandom number, the same in every run.
 fn spread(number: i64, of: i64, salt: i64) -> i64 {
     let mixed = (number + 1).wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(salt * 0x1405_7B7E_F767_814F);
     ((mixed ^ (mixed >> 29)) >> 17).rem_euclid(of)
 }
 
-/// One attempt, as `POST visits/book` makes it; whether it booked.
+/// Makes one attempt like `POST visits/book`; returns whether it booked.
 async fn attempt(db: &TenantDb, lock: Lock, number: i64) -> bool {
     let day = date(2026, 3, 10).saturating_add(Span::new().days(number / A_DAY));
     let quarter = i8::try_from(spread(number, 96, 1)).unwrap();
@@ -186,8 +186,8 @@ async fn lock_days(conn: &mut Conn, dates: &[Date]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Visits of one provider (with buffers), patient or room that begin before the one before them has
-/// ended.
+/// Counts visits of one provider (with buffers), patient or room that begin before the previous one
+/// has ended.
 async fn doubles(db: &TenantDb) -> i64 {
     let larger = "60 * (case when after_it > buffer_before then after_it else buffer_before end)";
     let mut found = 0;

@@ -1,5 +1,5 @@
-//! What a search costs on a practice with 100,000 patients, beside a search that reads the whole
-//! table, in one run.
+//! The cost of a search in a practice with 100,000 patients, compared in one run with a search that
+//! reads the whole table.
 //!
 //! `cargo bench -p tests --bench search` measures SQLite;
 //! `tests/postgres cargo bench -p tests --bench search` both engines.
@@ -36,7 +36,7 @@ const FIRST: [&str; 8] = ["Ada", "Benjamín", "Chloé", "Dmitri", "Esra", "Fatim
 const LAST: [&str; 10] =
     ["Muñoz", "O'Hara", "Okafor", "Weber", "Nguyễn", "Smith", "Jones", "Ivanova", "Kowalski", "Haddad"];
 
-/// The patient of a number; names repeat, the rest doesn't.
+/// Returns the patient with a number; names repeat, other values do not.
 fn patient(number: usize) -> PatientDetails {
     let (first, last) = (FIRST[number % 8], LAST[number / 8 % 10]);
     let syllable = ["ri", "mo", "lan", "te", "sor"][number / 80 % 5];

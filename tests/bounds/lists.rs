@@ -133,9 +133,16 @@ async fn fill_practices(office: &Office) {
     .await;
 }
 
+/// The checks share one office, because filling it takes minutes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_administrators_answer_is_bounded_at_any_size_and_so_is_what_is_read_for_it() {
+async fn admin_lists_of_ten_thousand_items_are_bounded_and_complete() {
     let (office, _hook) = filled().await;
+    responses_and_store_calls_are_bounded(&office).await;
+    each_list_is_paged_by_cursor_without_gaps(&office).await;
+    dispatch_states_beyond_the_limit_are_counted(&office).await;
+}
+
+async fn responses_and_store_calls_are_bounded(office: &Office) {
     let mut faults = Vec::new();
     let mut asked = 0;
     for operation in operations().iter().filter(|it| it.access == Access::Admin && it.method == "GET") {
@@ -149,7 +156,7 @@ async fn every_administrators_answer_is_bounded_at_any_size_and_so_is_what_is_re
             format!("{bare}?partnerId=prt_acme"),
         ] {
             office.store_calls.take();
-            let reply = call(&office, "", operation, &path, None).await;
+            let reply = call(office, "", operation, &path, None).await;
             let calls = office.store_calls.take().len();
             faults.extend(fault(&reply).map(|it| format!("{path}: {it}")));
             // Activity and usage of a range of days are spread over partitions, whatever they
@@ -181,9 +188,7 @@ async fn every_administrators_answer_is_bounded_at_any_size_and_so_is_what_is_re
     assert_eq!(faults, Vec::<String>::new());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_of_ten_thousand_is_walked_by_cursor_without_a_gap() {
-    let (office, _hook) = filled().await;
+async fn each_list_is_paged_by_cursor_without_gaps(office: &Office) {
     for (list, least) in [
         ("/v1/admin/partners?limit=100", MANY + 2),
         ("/v1/admin/keys?limit=100", MANY + 3),
@@ -212,9 +217,7 @@ async fn a_list_of_ten_thousand_is_walked_by_cursor_without_a_gap() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_too_many_dispatch_states_some_are_told_and_the_others_counted() {
-    let (office, _hook) = filled().await;
+async fn dispatch_states_beyond_the_limit_are_counted(office: &Office) {
     let monitor = office.admin("GET", "/v1/admin/webhooks/monitor", None).await;
     let body = monitor.expect(200);
     let told = body["dispatchStates"].as_array().unwrap().len();

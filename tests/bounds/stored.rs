@@ -23,7 +23,7 @@ fn wide(length: usize) -> String {
 }
 
 /// Sets each text column of one row to a million characters.
-async fn overfill(office: &Office, table: &str, columns: &str, row: &str) {
+async fn fill_row_with_long_texts(office: &Office, table: &str, columns: &str, row: &str) {
     // PostgreSQL's index of tag names rejects longer ones.
     let length = if table == "tags" { 100_000 } else { 1_000_000 };
     let huge = format!("'{}'", "e".repeat(length));
@@ -81,8 +81,8 @@ async fn fill_people(office: &Office) {
         .await;
     let picture = format!("data:image/png;base64,{}", "A".repeat(349_000));
     office.sql(&format!("update patients set pt_img = '{picture}' where patient_id between 2 and 20")).await;
-    overfill(office, "patients", PATIENT_TEXTS, "patient_id = 1").await;
-    overfill(office, "tags", "name colour", "tag_id = 100001").await;
+    fill_row_with_long_texts(office, "patients", PATIENT_TEXTS, "patient_id = 1").await;
+    fill_row_with_long_texts(office, "tags", "name colour", "tag_id = 100001").await;
 }
 
 async fn fill_schedule(office: &Office) {
@@ -105,7 +105,7 @@ async fn fill_schedule(office: &Office) {
             .replace("active) with", "active)\n with"),
         )
         .await;
-    overfill(office, "providers", "name title specialty", "provider_id = 1").await;
+    fill_row_with_long_texts(office, "providers", "name title specialty", "provider_id = 1").await;
     let midnight = "2026-03-10T04:00:00Z".parse::<jiff::Timestamp>().unwrap().as_second();
     office.sql("delete from visits").await;
     for day in 0..7 {
@@ -165,9 +165,9 @@ async fn fill_tickets(office: &Office) {
             numbers(660),
         ))
         .await;
-    overfill(office, "tickets", "subject description assignee", "ticket_id = 110000").await;
+    fill_row_with_long_texts(office, "tickets", "subject description assignee", "ticket_id = 110000").await;
     let newest = "comment_id = (select max(comment_id) from ticket_comments)";
-    overfill(office, "ticket_comments", "comment author", newest).await;
+    fill_row_with_long_texts(office, "ticket_comments", "comment author", newest).await;
 }
 
 async fn fill_catalog(office: &Office) {
@@ -186,8 +186,14 @@ async fn fill_catalog(office: &Office) {
         ),
     )
     .await;
-    overfill(office, "products", "product category description upc", "vendor_code = 'A100001'").await;
-    overfill(office, "kb_articles", "title article category type tags", "kb_id = 11").await;
+    fill_row_with_long_texts(
+        office,
+        "products",
+        "product category description upc",
+        "vendor_code = 'A100001'",
+    )
+    .await;
+    fill_row_with_long_texts(office, "kb_articles", "title article category type tags", "kb_id = 11").await;
 }
 
 /// Returns the path with the ids of the worst records.
@@ -220,9 +226,7 @@ fn worst_calls(operation: &Operation) -> Vec<(String, Option<String>)> {
     calls
 }
 
-async fn whatever_is_stored_is_answered_with_at_most_a_mebibyte_and_read_in_bounded_statements(
-    office: Office,
-) {
+async fn stored_data_of_any_size_gets_bounded_replies_and_statements(office: Office) {
     let mut office = office;
     fill_people(&office).await;
     fill_schedule(&office).await;
@@ -259,9 +263,9 @@ async fn whatever_is_stored_is_answered_with_at_most_a_mebibyte_and_read_in_boun
     assert!(read > 200 || !office.is_postgres().await, "{read}");
     assert_eq!(faults, Vec::<String>::new());
 }
-on_both_databases!(whatever_is_stored_is_answered_with_at_most_a_mebibyte_and_read_in_bounded_statements);
+on_both_databases!(stored_data_of_any_size_gets_bounded_replies_and_statements);
 
-async fn a_ticket_of_very_many_comments_is_read_page_by_page_without_a_gap(office: Office) {
+async fn the_pages_of_a_long_ticket_have_no_gaps(office: Office) {
     fill_tickets(&office).await;
     office.sql("delete from ticket_comments where author like 'eeee%'").await;
     let (mut seen, mut before, mut pages) = (Vec::new(), String::new(), 0);
@@ -288,9 +292,9 @@ async fn a_ticket_of_very_many_comments_is_read_page_by_page_without_a_gap(offic
     assert_eq!(seen.len(), 659);
     assert!(seen.is_sorted() && seen.windows(2).all(|it| it[0] < it[1]) && pages > 10, "{pages}");
 }
-on_both_databases!(a_ticket_of_very_many_comments_is_read_page_by_page_without_a_gap);
+on_both_databases!(the_pages_of_a_long_ticket_have_no_gaps);
 
-async fn a_whole_list_that_is_too_long_goes_on_at_an_offset(office: Office) {
+async fn a_list_that_is_too_long_continues_at_an_offset(office: Office) {
     fill_people(&office).await;
     fill_schedule(&office).await;
     let lists = [
@@ -333,9 +337,9 @@ async fn a_whole_list_that_is_too_long_goes_on_at_an_offset(office: Office) {
     }
     assert_eq!(visits, 7 * 1_440);
 }
-on_both_databases!(a_whole_list_that_is_too_long_goes_on_at_an_offset);
+on_both_databases!(a_list_that_is_too_long_continues_at_an_offset);
 
-async fn a_placeholder_phone_number_of_thousands_costs_a_new_prospect_one_small_statement(office: Office) {
+async fn a_phone_number_shared_by_thousands_costs_one_small_statement(office: Office) {
     let mut office = office;
     fill_people(&office).await;
     let meter = office.meter().await;
@@ -354,9 +358,9 @@ async fn a_placeholder_phone_number_of_thousands_costs_a_new_prospect_one_small_
     assert!(most.rows <= 500 && most.bytes <= 100_000, "{most:?}");
     assert!(most.statements > 3 || !office.is_postgres().await);
 }
-on_both_databases!(a_placeholder_phone_number_of_thousands_costs_a_new_prospect_one_small_statement);
+on_both_databases!(a_phone_number_shared_by_thousands_costs_one_small_statement);
 
-async fn what_was_read_of_a_long_text_of_the_emr_and_comes_back_leaves_the_whole_there(office: Office) {
+async fn sending_back_a_truncated_emr_text_preserves_the_full_text(office: Office) {
     let long = "e".repeat(30_000);
     office
         .sql(&format!("update patients set notes = '{long}', city = '{long}' where patient_id = 1001"))
@@ -398,10 +402,10 @@ async fn what_was_read_of_a_long_text_of_the_emr_and_comes_back_leaves_the_whole
         9
     );
 }
-on_both_databases!(what_was_read_of_a_long_text_of_the_emr_and_comes_back_leaves_the_whole_there);
+on_both_databases!(sending_back_a_truncated_emr_text_preserves_the_full_text);
 
 #[tokio::test]
-async fn the_worst_cases_reach_every_operation_of_partners() {
+async fn the_worst_cases_cover_every_partner_operation() {
     // Webhook operations use the control plane, which `lists` fills.
     let all = operations();
     let reached = all.iter().filter(|it| matches!(it.access, Access::Partner(_))).map(worst_calls);
@@ -410,7 +414,7 @@ async fn the_worst_cases_reach_every_operation_of_partners() {
     assert_eq!(office.integer("select count(*) from patients").await, 3);
 }
 
-async fn more_exceptions_than_are_read_close_their_days(office: Office) {
+async fn days_with_unread_exceptions_are_closed(office: Office) {
     let at = |kind: &str| {
         format!("{} select 1, '2026-03-10', '{kind}', '09:00:00', '17:00:00' from n", numbers(20_001))
     };
@@ -423,4 +427,4 @@ async fn more_exceptions_than_are_read_close_their_days(office: Office) {
     let most = meter.take();
     assert!(most.rows <= MOST_ROWS, "{most:?}");
 }
-on_both_databases!(more_exceptions_than_are_read_close_their_days);
+on_both_databases!(days_with_unread_exceptions_are_closed);

@@ -27,7 +27,7 @@ async fn code(office: &Office, path: &str, body: &Value) -> (u16, Value) {
 const BOOK: &str = "/v1/DemoOffice/visits/book";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn visit_types_that_the_emr_has_not_are_offered_to_nobody() {
+async fn visit_types_unknown_to_the_emr_are_not_offered() {
     let (office, mut emr) = attached().await;
     // A program writes it to our table.
     run_sql(
@@ -72,7 +72,7 @@ async fn visit_types_that_the_emr_has_not_are_offered_to_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_emrs_tables_refuse_is_told_and_nothing_is_left_of_it() {
+async fn a_write_that_the_emr_rejects_is_reported_and_rolled_back() {
     let (office, mut emr) = attached().await;
     run(
         &mut emr,
@@ -110,7 +110,7 @@ async fn what_the_emrs_tables_refuse_is_told_and_nothing_is_left_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_load_goes_on_where_it_was_and_has_each_row_once_however_many_fail() {
+async fn a_load_resumes_and_copies_each_row_once_despite_failures() {
     let (office, mut emr) = attached().await;
     let db = &office.db;
     // Without triggers, so that there is much to load; a quarter of the rows fails permanently.
@@ -156,7 +156,7 @@ async fn a_load_goes_on_where_it_was_and_has_each_row_once_however_many_fail() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rooms_follow_the_emrs() {
+async fn rooms_follow_those_of_the_emr() {
     let (office, mut emr) = attached().await;
     run(
         &mut emr,
@@ -203,7 +203,7 @@ async fn problems(office: &Office) -> Vec<(String, usize)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_daily_comparison_reports_what_differs_and_follows_series_further() {
+async fn the_daily_comparison_reports_differences_and_extends_series() {
     let (office, mut emr) = attached().await;
     assert_eq!(daily(&office).await, 0);
     assert_eq!(problems(&office).await, []);
@@ -250,7 +250,7 @@ async fn the_daily_comparison_reports_what_differs_and_follows_series_further() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_trial_finds_what_does_not_arrive_in_either_direction() {
+async fn a_trial_detects_writes_lost_in_both_directions() {
     let (office, mut emr) = attached().await;
     let db = &office.db;
     assert_eq!(bridge::try_out(db).await.unwrap(), Vec::<String>::new());
@@ -294,7 +294,7 @@ async fn a_trial_finds_what_does_not_arrive_in_either_direction() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_comparison_that_was_missed_is_made_up_for_and_none_is_made_twice_a_day() {
+async fn a_missed_comparison_is_made_up_and_none_runs_twice_a_day() {
     let (office, _) = attached().await;
     let practice = PracticePass::try_from("DemoOffice").unwrap();
     let due = async || look_after_when_due(&office.app, &practice, Timestamp::MAX).await.unwrap();
@@ -321,7 +321,7 @@ async fn a_comparison_that_was_missed_is_made_up_for_and_none_is_made_twice_a_da
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_very_many_changes_that_could_not_be_followed_a_booking_follows_those_around_it() {
+async fn a_booking_applies_only_the_failed_changes_around_it() {
     let (office, mut emr) = attached().await;
     let db = &office.db;
     run_sql(db, "alter table visits rename to gone").await;
@@ -351,7 +351,7 @@ async fn of_very_many_changes_that_could_not_be_followed_a_booking_follows_those
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_poller_follows_what_could_not_be_followed() {
+async fn the_poller_retries_failed_changes() {
     let (office, mut emr) = attached().await;
     crate::webhooks::sign_up(&office, "https://partner.example.com/hook", &["Encounters"]).await;
     run_sql(&office.db, "alter table visits rename to gone").await;
@@ -363,7 +363,7 @@ async fn the_poller_follows_what_could_not_be_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_category_that_is_renamed_renames_the_type_of_its_visits() {
+async fn a_renamed_category_renames_the_type_of_its_visits() {
     let (office, mut emr) = attached().await;
     run(&mut emr, &event(5, "1", "1002", "2026-03-10", "10:00", 30)).await;
     run(&mut emr, &event(5, "1", "1002", "2020-03-10", "10:00", 30)).await;

@@ -56,7 +56,7 @@ const PLANTED: [(&str, &str); 16] = [
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn drift_of_every_kind_is_found_and_repaired() {
+async fn every_kind_of_drift_is_found_and_repaired() {
     let (office, mut emr) = attached().await;
     let db = &office.db;
     run(&mut emr, &event(5, "1", "1001", "2031-03-10", "10:00", 30)).await;

@@ -52,7 +52,7 @@ const FAULTS: [(&str, &str); 11] = [
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_write_of_the_emrs_succeeds_and_is_followed_when_we_are_mended() {
+async fn emr_writes_succeed_despite_faults_and_are_applied_after_repair() {
     let (office, mut emr) = attached().await;
     let db = &office.db;
     for (number, (fault, mending)) in (0..).zip(FAULTS) {
@@ -90,7 +90,7 @@ async fn every_write_of_the_emrs_succeeds_and_is_followed_when_we_are_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_wrong_with_the_watching_itself_is_found_and_repaired() {
+async fn faults_in_the_change_capture_are_found_and_repaired() {
     let (office, mut emr) = attached().await;
     let db = &office.db;
     let tables = "public.users public.patient_data public.openemr_postcalendar_categories \
@@ -135,7 +135,7 @@ async fn what_is_wrong_with_the_watching_itself_is_found_and_repaired() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_takes_our_rights_away_keeps_no_write_of_the_emrs() {
+async fn revoked_grants_block_no_emr_write() {
     let (mut owner, db, _, role) = with_roles().await;
     let bridge = Bridge::named("openemr-postgresql").unwrap();
     let grants = bridge.plan(&db).await.unwrap().grants;
@@ -173,7 +173,7 @@ async fn whoever_takes_our_rights_away_keeps_no_write_of_the_emrs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_keeps_our_tables_locked_keeps_no_write_of_the_emrs() {
+async fn locks_on_our_tables_block_no_emr_write() {
     let (office, mut program) = attached().await;
     for day in 1..=20 {
         run(&mut program, &event(5, "2", "1002", &format!("2031-03-{day}"), "10:00", 30)).await;
@@ -226,7 +226,7 @@ async fn who_keeps_our_tables_locked_keeps_no_write_of_the_emrs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bulk_change_of_the_emrs_does_not_wait_for_us_and_is_followed_afterwards() {
+async fn a_bulk_change_in_the_emr_is_not_delayed_and_is_applied_afterwards() {
     let (office, mut emr) = attached().await;
     let db = &office.db;
     // Each of our rows takes 10 ms, so all would take a minute.

@@ -25,7 +25,7 @@ async fn columns(emr: &mut sqlx::PgConnection, table: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_of_ours_depends_on_a_column_of_the_emrs() {
+async fn our_objects_depend_on_no_emr_column() {
     let (_, mut emr) = attached().await;
     // Objects that depend on a column of a table in `public`, if they are ours or are on the EMR's
     // table because of us.
@@ -51,7 +51,7 @@ async fn nothing_of_ours_depends_on_a_column_of_the_emrs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_table_and_column_of_the_emrs_can_be_renamed_retyped_or_dropped_and_written_to() {
+async fn every_emr_table_and_column_can_be_changed_and_written() {
     let (_, mut emr) = attached().await;
     run(&mut emr, &event(5, "1", "1001", "2031-03-10", "10:00", 30)).await;
     // The EMR's own trigger reads a column.
@@ -92,7 +92,7 @@ async fn every_table_and_column_of_the_emrs_can_be_renamed_retyped_or_dropped_an
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn columns_that_become_others_of_their_kind_change_nothing() {
+async fn compatible_column_type_changes_have_no_effect() {
     let (office, mut emr) = attached().await;
     run(
         &mut emr,
@@ -131,7 +131,7 @@ async fn columns_that_become_others_of_their_kind_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_column_that_is_gone_is_named_and_nothing_is_booked_over_what_could_not_be_read() {
+async fn a_missing_column_is_named_and_unread_events_block_new_visits() {
     let (office, mut emr) = attached().await;
     let db = &office.db;
     for (table, key, gone, back) in [
@@ -180,7 +180,7 @@ async fn a_column_that_is_gone_is_named_and_nothing_is_booked_over_what_could_no
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_table_that_is_made_anew_is_watched_again_by_a_repair() {
+async fn a_repair_watches_a_recreated_table_again() {
     let (office, mut emr) = attached().await;
     let db = &office.db;
     for table in TABLES {

@@ -25,7 +25,7 @@ async fn told(office: &Office, what: &str, bridge: Option<&str>) -> (Status, Str
 const NAME: Option<&str> = Some("openemr-postgresql");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_practice_is_attached_looked_after_and_detached_by_the_migrate_function() {
+async fn the_migrate_function_attaches_maintains_and_detaches_a_practice() {
     let office = Office::open(Engine::Postgres).await;
     let mut program = emr(office.dsn()).await;
     if std::env::var_os("TEST_ATTACHED").is_some() {

@@ -11,7 +11,7 @@ const INSERT: &str =
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn writes_of_lost_transactions_are_taken_back_and_nobody_elses() {
+async fn only_writes_of_lost_transactions_are_undone() {
     let (office, emr) = attached().await;
     mariadb::run(&emr, &event(5, "2", "1003", "2026-03-10", "09:00", 30));
     bridge::pull(&office.db).await.unwrap();
@@ -70,7 +70,7 @@ async fn writes_of_lost_transactions_are_taken_back_and_nobody_elses() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn a_pull_that_is_rolled_back_loses_nothing() {
+async fn a_rolled_back_pull_loses_nothing() {
     let (office, emr) = attached().await;
     mariadb::run(&emr, &event(5, "1", "1001", "2026-03-10", "10:00", 30));
     let mut session = session(&office).await;
@@ -90,7 +90,7 @@ async fn a_pull_that_is_rolled_back_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn an_open_transaction_of_the_emrs_waits_for_nobody_and_nobody_books_over_it() {
+async fn an_open_emr_transaction_is_not_blocked_or_double_booked() {
     let (office, emr) = attached().await;
     let mut client = mariadb::Session::open(&emr);
     client.run(&format!("begin; {}", event(5, "1", "1001", "2026-03-10", "10:00", 30)));
@@ -100,5 +100,9 @@ async fn an_open_transaction_of_the_emrs_waits_for_nobody_and_nobody_books_over_
         .await;
     client.run("commit;");
     assert_eq!(super::book(&office, 1002, "10:15").await.0, 409);
+    // On another day, it is in nobody's way.
+    client.run(&format!("begin; {}", event(5, "1", "1001", "2026-02-10", "10:00", 30)));
+    assert_eq!(super::book(&office, 1002, "14:00").await.0, 201);
+    client.run("commit;");
     clean(&office).await;
 }

@@ -1,27 +1,121 @@
 //! Outages: `MariaDB` is down or hangs, and recovers.
 
+use serde_json::{Value, json};
 use shared::tenant::bridge;
 use sqlx::Executor;
 
 use super::{BOOK, attached, book, clean, event, line, line::State, one, reason, session, visit};
-use crate::office::{ends, mariadb};
+use crate::office::{Office, ends, mariadb};
+
+/// A call of each operation that writes to the EMR. The visit is of patient 1001.
+fn writes() -> [(&'static str, &'static str, Value); 5] {
+    let (date, time) = ("2026-03-11", "15:00");
+    [
+        ("POST", BOOK, visit(1002, "11:00")),
+        ("POST", "/v1/DemoOffice/visits/1/reschedule", json!({ "VisitDate": date, "VisitTime": time })),
+        ("POST", "/v1/DemoOffice/visits/1/cancel", json!({})),
+        (
+            "POST",
+            "/v1/DemoOffice/prospects",
+            json!({ "FirstName": "Zoe", "LastName": "Quist", "Phone": "555-0199" }),
+        ),
+        ("PUT", "/v1/DemoOffice/prospects/1001", json!({ "Phone": "555-0177" })),
+    ]
+}
+
+async fn is_unavailable(office: &Office, method: &str, path: &str, body: &Value) {
+    let token = office.token("all").await;
+    let reply = ends("a call", office.send(&token, method, path, Some(body))).await;
+    reply.expect_problem(503, "UNAVAILABLE");
+    assert!(reply.headers.contains_key("retry-after"), "{method} {path}");
+}
+
+/// Breaks the connection while the bridge's statement runs, wherever it writes.
+const BREAKER: &str = "
+    delimiter //
+    create trigger breaks_events before insert on openemr_postcalendar_events for each row begin
+        kill connection_id(); do sleep(0); end //
+    create trigger breaks_changes before update on openemr_postcalendar_events for each row begin
+        kill connection_id(); do sleep(0); end //
+    create trigger breaks_patients before insert on patient_data for each row begin
+        kill connection_id(); do sleep(0); end //
+    create trigger breaks_names before update on patient_data for each row begin
+        kill connection_id(); do sleep(0); end //";
+const MENDED: &str = "drop trigger breaks_events; drop trigger breaks_changes; drop trigger breaks_patients; \
+    drop trigger breaks_names";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn a_server_that_is_down_is_503_for_writes_alone_until_it_is_back() {
+async fn a_connection_that_breaks_within_a_call_is_503_and_leaves_nothing() {
+    let (office, emr) = attached().await;
+    assert_eq!(book(&office, 1001, "10:00").await.0, 201);
+    clean(&office).await;
+    let rows = "select * from openemr_postcalendar_events; select * from patient_data";
+    let before = mariadb::run(&emr, rows);
+    mariadb::run(&emr, BREAKER);
+    for (method, path, body) in writes() {
+        is_unavailable(&office, method, path, &body).await;
+    }
+    mariadb::run(&emr, MENDED);
+    // The practice's database is asked again after a moment.
+    ends("the practice is asked again", async {
+        while bridge::pull(&office.db).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    clean(&office).await;
+    assert_eq!(mariadb::run(&emr, rows), before);
+}
+
+/// `MariaDB` was restarted, or a connection was idle for too long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs tests/mariadb"]
+async fn a_connection_that_mariadb_has_closed_is_opened_again_unnoticed() {
+    let (office, emr) = attached().await;
+    let mut session = session(&office).await;
+    let connections = format!("select id from information_schema.processlist where user = '{emr}'");
+    for statement in [
+        "insert into visits (patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration) \
+            values (1001, 1, 'FOLLOWUP', '2026-03-10', '10:00', 30)",
+        "update visits set visit_time = '11:00' where patient_id = 1001",
+        "insert into patients (first_name, last_name, full_name, created_at, updated_at) values ('A', 'B', \
+            'A B', now(), now())",
+        "update patients set phone = '555-0177' where patient_id = 1001",
+        "select bridge_refresh('bridge_apply_event', 1)",
+        "select bridge_refresh('bridge_apply_patient', 1001)",
+        "select bridge_pull(10)",
+        "select bridge_last_id('visits')",
+        "select bridge_begin_above('visits', 100)",
+        "select bridge_go_on(10, false)",
+        "select count(*) from bridge_check()",
+        "select bridge_renew()",
+    ] {
+        session.execute("select bridge_pull(10)").await.unwrap();
+        let open = mariadb::run("", &connections);
+        assert!(!open.is_empty());
+        for id in open.lines() {
+            // Another of the bridge's connections may have ended by itself.
+            let _ = mariadb::try_run("", &format!("kill {id}"));
+        }
+        session.execute(statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+    clean(&office).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs tests/mariadb"]
+async fn only_writes_return_503_while_the_server_is_down() {
     let (office, emr) = attached().await;
     let line = line::before(&office).await;
     assert_eq!(book(&office, 1001, "10:00").await.0, 201);
     line.send_replace(State::Down);
-    let refused = office.post(BOOK, &visit(1002, "11:00")).await;
-    assert_eq!(refused.status.as_u16(), 503);
-    assert!(refused.headers.contains_key("retry-after"));
-    let prospects =
-        serde_json::json!({ "FirstName": "Zoe", "LastName": "Quist", "EMail": "zoe@example.com" });
-    assert_eq!(office.post("/v1/DemoOffice/prospects", &prospects).await.status.as_u16(), 503);
+    for (method, path, body) in writes() {
+        is_unavailable(&office, method, path, &body).await;
+    }
     // Reads and writes that do not concern the EMR continue.
     assert_eq!(reason(&office, "10:15").await, "BOOKED");
-    let tag = serde_json::json!({ "TagID": 1 });
+    let tag = json!({ "TagID": 1 });
     assert_ne!(office.post("/v1/DemoOffice/prospects/1001/tags", &tag).await.status.as_u16(), 503);
     assert!(bridge::pull(&office.db).await.unwrap_err().is_of_emr());
     mariadb::run(&emr, &event(5, "1", "1002", "2026-03-10", "11:15", 30));
@@ -34,7 +128,7 @@ async fn a_server_that_is_down_is_503_for_writes_alone_until_it_is_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn a_server_that_hangs_holds_four_backends_at_most_and_no_caller() {
+async fn a_hanging_server_holds_at_most_four_backends_and_no_caller() {
     let (office, emr) = attached().await;
     let line = line::before(&office).await;
     assert_eq!(book(&office, 1001, "10:00").await.0, 201);

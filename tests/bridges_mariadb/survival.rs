@@ -36,7 +36,7 @@ const FAULTS: [(&str, &str); 8] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn every_write_of_the_emrs_succeeds_and_is_known_when_we_are_mended() {
+async fn emr_writes_succeed_despite_faults_and_are_known_after_repair() {
     let (office, emr) = attached().await;
     let db = &office.db;
     for (number, (fault, mending)) in (0..).zip(FAULTS) {
@@ -81,7 +81,7 @@ async fn every_write_of_the_emrs_succeeds_and_is_known_when_we_are_mended() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn drift_of_every_kind_is_found_and_repaired() {
+async fn every_kind_of_drift_is_found_and_repaired() {
     let (office, emr) = attached().await;
     let db = &office.db;
     mariadb::run(

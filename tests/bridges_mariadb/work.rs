@@ -90,7 +90,7 @@ async fn prepare_both_servers(office: &Office, session: &mut sqlx::PgConnection,
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn attaching_names_what_is_missing_on_both_servers_and_detaching_leaves_the_emr_as_it_was() {
+async fn attaching_names_what_both_servers_lack_and_detaching_undoes_it() {
     let (office, first) = attached().await;
     Bridge::named("openemr-mariadb").unwrap().remove(&office.db).await.unwrap();
     assert!(!mariadb::run(&first, "show tables").contains("partner_api"));

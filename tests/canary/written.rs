@@ -1,14 +1,14 @@
-//! What is written outside of the practice's database.
+//! Everything that is written outside the practice's database.
 
 use std::fmt::Write as _;
 
 use super::BORN;
 use crate::office::Office;
 
-/// What none of the places may hold, in lower case.
+/// What none of the places may contain, in lower case.
 const TRACES: [&str; 5] = ["canary7f3a", "5550987", "555-0987", "555%2d0987", BORN];
 
-/// Every trace with what surrounds it.
+/// Returns every trace with its context.
 pub(super) fn traces_in(text: &str) -> Vec<String> {
     let text = text.to_lowercase();
     let mut found = Vec::new();
@@ -22,7 +22,7 @@ pub(super) fn traces_in(text: &str) -> Vec<String> {
     found
 }
 
-/// Every item of every table.
+/// Returns every item of every table.
 pub(super) async fn dynamodb(office: &Office) -> String {
     let mut all = String::new();
     for table in &office.tables {

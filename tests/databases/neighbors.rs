@@ -14,7 +14,7 @@ use shared::{
 };
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
-use super::{count, in_words, migrated, opened, practice, session};
+use super::{count, migrated, opened, practice, session, with_causes};
 use crate::office::{Engine, Office, new_database, pooled, run_sql, timeouts};
 
 /// Tables of an EMR with the same names but other columns, and one of no relevance.
@@ -44,7 +44,7 @@ async fn text(session: &mut PgConnection, query: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tables_of_an_emr_with_names_of_ours_stay_as_they_are() {
+async fn emr_tables_with_the_same_names_stay_unchanged() {
     let dsn = new_database("neighbors").await;
     let mut emr = session(&dsn).await;
     emr.execute(OF_AN_EMR).await.unwrap();
@@ -86,7 +86,7 @@ async fn tables_of_an_emr_with_names_of_ours_stay_as_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_poolers_connection_that_looks_elsewhere_finds_what_is_ours() {
+async fn a_pooled_connection_with_another_search_path_finds_our_tables() {
     let mut office = Office::open(Engine::Postgres).await;
     let direct = office.dsn().to_owned();
     let mut emr = session(&direct).await;
@@ -143,7 +143,7 @@ const LIMITS: ServerTimeouts = ServerTimeouts {
 };
 
 #[tokio::test]
-async fn a_role_of_the_practices_own_begins_in_its_schema_and_one_that_is_the_emrs_too_is_left_alone() {
+async fn a_dedicated_role_starts_in_our_schema_and_a_shared_one_is_unchanged() {
     let dsn = new_database("neighbors").await;
     let rights =
         "grant create on database {name} to {ours}; grant create on database {name} to {name}_theirs;";
@@ -168,7 +168,11 @@ async fn a_role_of_the_practices_own_begins_in_its_schema_and_one_that_is_the_em
     ));
     admin.execute(reset).await.unwrap();
     let db = opened("Neighbors", &ours, timeouts::DATABASE).await.unwrap();
-    assert_eq!(db.schema_version().await.unwrap(), tenant::migrate::newest(), "the session sees to its own");
+    assert_eq!(
+        db.schema_version().await.unwrap(),
+        tenant::migrate::newest(),
+        "the session sets its own search path"
+    );
     assert!(give_defaults(&db, LIMITS).await.unwrap());
     assert_eq!(text(&mut session(&ours).await, "show search_path").await, "partner_api");
 
@@ -190,7 +194,7 @@ fn name(dsn: &str) -> (&str, &str) {
 }
 
 #[tokio::test]
-async fn a_role_that_may_make_no_schema_uses_the_one_that_was_made_for_it() {
+async fn a_role_without_create_uses_the_schema_prepared_for_it() {
     let dsn = new_database("neighbors").await;
     let rights = "create schema partner_api authorization {ours}; create extension btree_gist schema public;";
     let (mut admin, ours, _) = roles(&dsn, rights).await;
@@ -210,11 +214,11 @@ async fn a_role_that_may_make_no_schema_uses_the_one_that_was_made_for_it() {
     db.close().await;
     admin.execute("drop schema partner_api cascade").await.unwrap();
     let error = migrated("Neighbors", &ours).await.unwrap_err();
-    assert!(in_words(&error).contains("permission denied for database"), "{}", in_words(&error));
+    assert!(with_causes(&error).contains("permission denied for database"), "{}", with_causes(&error));
 }
 
 #[tokio::test]
-async fn practice_and_catalog_keep_out_of_each_others_databases_and_a_practice_elsewhere_is_told() {
+async fn practice_and_catalog_reject_the_databases_of_each_other() {
     let of_practice = new_database("neighbors").await;
     migrated("Neighbors", &of_practice).await.unwrap().close().await;
     let grant = CatalogGrant::for_operations();
@@ -234,7 +238,7 @@ async fn practice_and_catalog_keep_out_of_each_others_databases_and_a_practice_e
             tenant::check::practice(&practice("Neighbors"), dsn).await.map(|_| ()),
         ] {
             let error = refused.unwrap_err();
-            assert!(in_words(&error).contains(reason), "{}", in_words(&error));
+            assert!(with_causes(&error).contains(reason), "{}", with_causes(&error));
         }
         let made = "select count(*) from pg_namespace where nspname = 'partner_api'";
         assert_eq!(count(&mut session(dsn).await, made).await, 0);

@@ -27,20 +27,20 @@ struct Silencing {
     /// The connection string of the same database, through the proxy.
     dsn: String,
     /// The most bytes that the server sent on one connection.
-    most_said: Arc<AtomicUsize>,
+    bytes_sent: Arc<AtomicUsize>,
 }
 
 impl Silencing {
     /// Forwards this many bytes of the server's.
     async fn before(dsn: &str, after: usize) -> Self {
-        let most_said = Arc::<AtomicUsize>::default();
-        let most = most_said.clone();
+        let bytes_sent = Arc::<AtomicUsize>::default();
+        let most = bytes_sent.clone();
         let dsn = proxy::before(dsn, move |server, client| pass(server, client, after, most.clone())).await;
-        Self { dsn, most_said }
+        Self { dsn, bytes_sent }
     }
 
-    fn most_said(&self) -> usize {
-        self.most_said.load(Ordering::Relaxed)
+    fn bytes_sent(&self) -> usize {
+        self.bytes_sent.load(Ordering::Relaxed)
     }
 }
 
@@ -48,13 +48,13 @@ async fn pass(
     mut server: OwnedReadHalf,
     mut client: OwnedWriteHalf,
     after: usize,
-    most_said: Arc<AtomicUsize>,
+    bytes_sent: Arc<AtomicUsize>,
 ) {
     let (mut buffer, mut said) = ([0; 4096], 0);
     while let Ok(read @ 1..) = server.read(&mut buffer).await {
         let passed = read.min(after - said.min(after));
         said += read;
-        most_said.fetch_max(said, Ordering::Relaxed);
+        bytes_sent.fetch_max(said, Ordering::Relaxed);
         if passed > 0 && client.write_all(&buffer[..passed]).await.is_err() {
             return;
         }
@@ -79,7 +79,7 @@ fn check(dsn: &str) -> Value {
     json!({ "check": { "practice": "Silent", "dsn": dsn } })
 }
 
-async fn leaves_nothing_behind(dsn: &str, tables: i64) {
+async fn assert_nothing_left(dsn: &str, tables: i64) {
     let mut looker = session(dsn).await;
     eventually("the end of its sessions", async || (count(&mut looker, OTHERS).await == 0).then_some(()))
         .await;
@@ -92,7 +92,7 @@ fn bytes(most: usize) -> impl Iterator<Item = usize> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_string_whose_server_falls_silent_is_told_with_where_it_hung() {
+async fn a_connection_string_of_a_silent_server_is_reported_with_the_step() {
     let office = Office::open(Engine::Sqlite).await;
     let (empty, filled) = (new_database("silent").await, new_database("silent").await);
     migrated("Silent", &filled).await.unwrap().close().await;
@@ -106,7 +106,7 @@ async fn a_connection_string_whose_server_falls_silent_is_told_with_where_it_hun
         let whole = Silencing::before(dsn, usize::MAX).await;
         let good = outcome(&office, check(&whole.dsn), 600).await;
         assert_eq!(good.status, Status::Usable, "{good:?}");
-        let said = join_all(bytes(whole.most_said()).map(async |after| {
+        let said = join_all(bytes(whole.bytes_sent()).map(async |after| {
             let silent = Silencing::before(dsn, after).await;
             let outcome = outcome(&office, check(&silent.dsn), 1).await;
             (after, outcome.error.unwrap_or_default())
@@ -118,12 +118,12 @@ async fn a_connection_string_whose_server_falls_silent_is_told_with_where_it_hun
         for step in steps {
             assert!(said.iter().any(|(_, error)| error.contains(step)), "{step}: {said:#?}");
         }
-        leaves_nothing_behind(dsn, tables).await;
+        assert_nothing_left(dsn, tables).await;
     }
 }
 
 #[tokio::test]
-async fn tables_of_other_programs_are_named_and_in_nobodys_way() {
+async fn tables_of_other_programs_are_named_and_block_nothing() {
     let office = Office::open(Engine::Sqlite).await;
     let dsn = new_database("silent").await;
     let mut emr = session(&dsn).await;
@@ -133,23 +133,23 @@ async fn tables_of_other_programs_are_named_and_in_nobodys_way() {
     let found = outcome.found.join("; ");
     assert!(found.contains("other programs' tables, which stay unchanged: tags, users"), "{found}");
     drop(emr);
-    leaves_nothing_behind(&dsn, 0).await;
+    assert_nothing_left(&dsn, 0).await;
 }
 
 #[tokio::test]
-async fn trying_a_connection_string_takes_ten_seconds_at_most_whatever_the_server_does() {
+async fn a_connection_string_is_tried_for_at_most_ten_seconds() {
     let office = Office::open(Engine::Sqlite).await;
     let dsn = new_database("silent").await;
     let whole = Silencing::before(&dsn, usize::MAX).await;
     assert_eq!(outcome(&office, check(&whole.dsn), 600).await.status, Status::Usable);
-    let silent = Silencing::before(&dsn, whole.most_said() - 1).await;
+    let silent = Silencing::before(&dsn, whole.bytes_sent() - 1).await;
     let said = outcome(&office, check(&silent.dsn), 600).await.error.unwrap();
     assert!(said.contains("not done within 10 s: it hung while rolling the schema back"), "{said}");
-    leaves_nothing_behind(&dsn, 0).await;
+    assert_nothing_left(&dsn, 0).await;
 }
 
 #[tokio::test]
-async fn a_database_in_which_somebody_keeps_a_lock_is_told_with_what_waits_for_it() {
+async fn a_locked_database_is_reported_with_the_waiting_statement() {
     let office = Office::open(Engine::Sqlite).await;
     let dsn = new_database("silent").await;
     migrated("Silent", &dsn).await.unwrap().close().await;
@@ -162,11 +162,11 @@ async fn a_database_in_which_somebody_keeps_a_lock_is_told_with_what_waits_for_i
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_migration_whose_server_falls_silent_is_told_with_where_it_hung_and_leaves_nothing_behind() {
+async fn a_migration_on_a_silent_server_reports_the_step_and_leaves_nothing() {
     let whole = new_database("silent").await;
     let by_way = Silencing::before(&whole, usize::MAX).await;
     migrated("DemoOffice", &by_way.dsn).await.unwrap().close().await;
-    let said = join_all(bytes(by_way.most_said()).skip(1).step_by(2).map(async |after| {
+    let said = join_all(bytes(by_way.bytes_sent()).skip(1).step_by(2).map(async |after| {
         let dsn = new_database("silent").await;
         let silent = Silencing::before(&dsn, after).await;
         let office = Office::open(Engine::Sqlite).await;

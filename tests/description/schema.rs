@@ -1,8 +1,8 @@
-//! As much of JSON Schema as the description uses.
+//! The part of JSON Schema that the description uses.
 
 use serde_json::Value;
 
-/// Where a value doesn't keep to its schema; `root` holds what schemas refer to.
+/// Returns where a value violates its schema; `root` contains the referenced schemas.
 pub(super) fn faults(root: &Value, schema: &Value, value: &Value, place: &str) -> Vec<String> {
     if let Some(reference) = schema["$ref"].as_str() {
         return faults(root, root.pointer(&reference[1..]).unwrap(), value, place);
@@ -88,7 +88,7 @@ fn is_of(kinds: &Value, value: &Value) -> bool {
 }
 
 #[test]
-fn a_value_that_breaks_its_schema_is_found() {
+fn a_value_that_violates_its_schema_is_found() {
     let root = serde_json::json!({ "short": { "type": "string", "maxLength": 2 } });
     let schema = serde_json::json!({
         "type": "object", "required": ["a"], "additionalProperties": false,

@@ -27,7 +27,7 @@ async fn work(office: &Office, hours: &str) {
         .await;
 }
 
-async fn twenty_four_o_clock_is_the_end_of_the_day_and_infinity_no_bound(office: Office) {
+async fn hour_24_ends_the_day_and_infinity_is_unbounded(office: Office) {
     work(&office, "(1, 2, '20:00', '24:00', '-infinity', 'infinity')").await;
     assert_eq!(ends(&slots(&office, "2026-03-10").await), ("20:00", "23:00"));
     work(&office, "(1, 2, '00:00', '24:00', null, null)").await;
@@ -42,9 +42,9 @@ async fn twenty_four_o_clock_is_the_end_of_the_day_and_infinity_no_bound(office:
         assert_eq!(slots(&office, "2026-03-10").await.len(), 0, "{never}");
     }
 }
-on_both_databases!(twenty_four_o_clock_is_the_end_of_the_day_and_infinity_no_bound);
+on_both_databases!(hour_24_ends_the_day_and_infinity_is_unbounded);
 
-async fn an_exception_until_the_end_of_the_day_takes_the_rest_of_it(office: Office) {
+async fn an_exception_until_the_end_of_the_day_blocks_the_rest_of_it(office: Office) {
     work(&office, "(1, 2, '09:00', '17:00', null, null)").await;
     office
         .sql(
@@ -65,10 +65,10 @@ async fn an_exception_until_the_end_of_the_day_takes_the_rest_of_it(office: Offi
         .await;
     assert_eq!(ends(&slots(&office, "2026-03-10").await), ("21:00", "23:00"));
 }
-on_both_databases!(an_exception_until_the_end_of_the_day_takes_the_rest_of_it);
+on_both_databases!(an_exception_until_the_end_of_the_day_blocks_the_rest_of_it);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn times_and_dates_are_read_in_every_usual_spelling() {
+async fn times_and_dates_are_read_in_every_common_format() {
     let office = Office::open(Engine::Sqlite).await;
     work(&office, "(1, '2', '9:00', '5:00 PM', '2026-3-1', '2026-03-31 00:00:00')").await;
     assert_eq!(ends(&slots(&office, "2026-03-10").await), ("09:00", "16:00"));
@@ -86,7 +86,7 @@ async fn times_and_dates_are_read_in_every_usual_spelling() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_unreadable_exception_closes_its_day_and_unreadable_hours_are_no_hours() {
+async fn an_unreadable_exception_closes_its_day_and_bad_hours_are_ignored() {
     let office = Office::open(Engine::Sqlite).await;
     work(
         &office,
@@ -134,7 +134,7 @@ async fn an_unreadable_exception_closes_its_day_and_unreadable_hours_are_no_hour
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tickets_are_ordered_by_time_however_it_is_written() {
+async fn tickets_are_ordered_by_time_in_any_notation() {
     let office = Office::open(Engine::Sqlite).await;
     office
         .sql(
@@ -156,7 +156,7 @@ async fn tickets_are_ordered_by_time_however_it_is_written() {
     assert_eq!(filtered.expect(200)["data"][2]["TicketID"], 4);
 }
 
-async fn a_timestamp_that_no_calendar_reaches_is_shown_as_the_nearest_one(office: Office) {
+async fn a_timestamp_outside_the_calendar_is_returned_as_the_nearest_one(office: Office) {
     office
         .sql("update patients set created_at = 'infinity', updated_at = '-infinity' where patient_id = 1001")
         .await;
@@ -165,4 +165,4 @@ async fn a_timestamp_that_no_calendar_reaches_is_shown_as_the_nearest_one(office
     assert_eq!(data["UpdatedAt"], Value::from("0001-01-01T00:00:00Z"));
     assert!(data["CreatedAt"].as_str().unwrap().starts_with("9999-12-30T"), "{data}");
 }
-on_both_databases!(a_timestamp_that_no_calendar_reaches_is_shown_as_the_nearest_one);
+on_both_databases!(a_timestamp_outside_the_calendar_is_returned_as_the_nearest_one);

@@ -14,7 +14,7 @@ async fn problems(office: &Office, query: &str) -> Vec<Value> {
     listed.iter().map(shown).collect()
 }
 
-async fn a_row_that_can_not_be_read_is_shown_with_its_practice_and_table_and_counted_once(office: Office) {
+async fn an_unreadable_row_is_listed_with_practice_and_table_once(office: Office) {
     assert_eq!(problems(&office, "").await, [json!(null); 0]);
     // An infinite date of birth is unreadable, and each engine allows another unreadable value.
     office.sql("update patients set dob = 'infinity' where patient_id in (1001, 1002)").await;
@@ -29,10 +29,10 @@ async fn a_row_that_can_not_be_read_is_shown_with_its_practice_and_table_and_cou
     assert_eq!(problems(&office, "?practicepass=DemoOffice").await, both);
     assert_eq!(problems(&office, "?practicepass=OtherOffice").await, [json!(null); 0]);
 }
-on_both_databases!(a_row_that_can_not_be_read_is_shown_with_its_practice_and_table_and_counted_once);
+on_both_databases!(an_unreadable_row_is_listed_with_practice_and_table_once);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_another_process_met_is_not_counted_twice_and_what_was_mended_is_forgotten_after_a_day() {
+async fn a_data_problem_is_counted_once_across_processes_and_expires() {
     let mut office = Office::open(Engine::Sqlite).await;
     office.sql("update tickets set subject = subject").await;
     office.sql("update patients set dob = 'soon' where patient_id = 1001").await;
@@ -51,7 +51,7 @@ async fn what_another_process_met_is_not_counted_twice_and_what_was_mended_is_fo
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_table_full_of_unreadable_rows_costs_a_bounded_item() {
+async fn a_table_full_of_unreadable_rows_is_stored_in_a_bounded_item() {
     let mut office = Office::open(Engine::Sqlite).await;
     run_sql(
         &office.catalog,
@@ -78,7 +78,7 @@ async fn a_table_full_of_unreadable_rows_costs_a_bounded_item() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_leaves_what_could_not_be_read_as_the_emr_wrote_it() {
+async fn a_change_preserves_unreadable_emr_values() {
     let office = Office::open(Engine::Sqlite).await;
     office
         .sql(

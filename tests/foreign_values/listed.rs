@@ -34,7 +34,7 @@ async fn name_types(office: &Office, names: &[&str]) {
     }
 }
 
-async fn a_visit_type_of_any_name_can_be_booked_and_asked_for_by_that_name(office: Office) {
+async fn a_visit_type_with_any_name_can_be_queried_and_booked(office: Office) {
     let long = "x".repeat(2000);
     let names = [
         " Botox",
@@ -75,11 +75,9 @@ async fn a_visit_type_of_any_name_can_be_booked_and_asked_for_by_that_name(offic
         }
     }
 }
-on_both_databases!(a_visit_type_of_any_name_can_be_booked_and_asked_for_by_that_name);
+on_both_databases!(a_visit_type_with_any_name_can_be_queried_and_booked);
 
-async fn spaces_around_a_visit_types_name_may_be_sent_and_a_name_that_no_column_holds_is_unknown(
-    office: Office,
-) {
+async fn a_visit_type_name_ignores_outer_spaces_and_must_exist(office: Office) {
     let base = "/v1/DemoOffice/availability/providers/1";
     for (name, status) in [(" Consult ", 200), ("Consult\t", 200), ("Con\0sult", 422), ("Nothing", 422)] {
         let check =
@@ -98,9 +96,9 @@ async fn spaces_around_a_visit_types_name_may_be_sent_and_a_name_that_no_column_
         office.get(&schedule).await.expect(200);
     }
 }
-on_both_databases!(spaces_around_a_visit_types_name_may_be_sent_and_a_name_that_no_column_holds_is_unknown);
+on_both_databases!(a_visit_type_name_ignores_outer_spaces_and_must_exist);
 
-async fn a_type_whose_rooms_are_all_inactive_is_not_bookable_and_one_that_needs_none_is(office: Office) {
+async fn a_visit_type_with_only_inactive_rooms_is_not_bookable(office: Office) {
     let bookable = async || {
         let reply = office.get("/v1/DemoOffice/visit-types?includeInactive=true").await;
         let types = reply.expect(200)["data"].as_array().unwrap().clone();
@@ -131,9 +129,9 @@ async fn a_type_whose_rooms_are_all_inactive_is_not_bookable_and_one_that_needs_
         [row("Consult", json!([102]), false), row("FOLLOWUP", json!([]), false), retired]
     );
 }
-on_both_databases!(a_type_whose_rooms_are_all_inactive_is_not_bookable_and_one_that_needs_none_is);
+on_both_databases!(a_visit_type_with_only_inactive_rooms_is_not_bookable);
 
-async fn a_product_and_an_article_of_the_emr_are_found_and_changed_by_what_is_listed_of_them(office: Office) {
+async fn products_and_articles_can_be_changed_by_their_listed_names(office: Office) {
     let long = "C".repeat(300);
     let names = [" V ", "V", "V\u{1}", long.as_str()];
     for name in names {
@@ -183,9 +181,9 @@ async fn a_product_and_an_article_of_the_emr_are_found_and_changed_by_what_is_li
         "body.products[0].VendorCode"
     );
 }
-on_both_databases!(a_product_and_an_article_of_the_emr_are_found_and_changed_by_what_is_listed_of_them);
+on_both_databases!(products_and_articles_can_be_changed_by_their_listed_names);
 
-async fn an_id_of_any_size_that_is_listed_can_be_asked_for(office: Office) {
+async fn a_listed_id_of_any_size_can_be_requested(office: Office) {
     let ids = [i64::MIN, -1, 0, 9_007_199_254_740_993, i64::MAX];
     for id in ids {
         office
@@ -218,11 +216,11 @@ async fn an_id_of_any_size_that_is_listed_can_be_asked_for(office: Office) {
         assert_eq!(assigned.expect(201)["data"]["Tags"][0]["id"].as_i64(), Some(id));
     }
 }
-on_both_databases!(an_id_of_any_size_that_is_listed_can_be_asked_for);
+on_both_databases!(a_listed_id_of_any_size_can_be_requested);
 
 /// `SQLite` stores words for true, and lists interpret them as records do.
 #[tokio::test]
-async fn a_record_is_listed_by_the_word_that_makes_it_true() {
+async fn words_for_true_count_as_true_in_lists() {
     let office = Office::open(Engine::Sqlite).await;
     run_sql(&office.catalog, CATALOG_ROWS).await;
     let lists = [

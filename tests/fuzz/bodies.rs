@@ -1,5 +1,5 @@
-//! What must hold for any input: the targets of the fuzzer run these, and so does the test suite,
-//! on generated inputs.
+//! What must hold for any input: the fuzzer's targets check this, and so does the test suite, on
+//! generated inputs.
 
 use std::sync::LazyLock;
 
@@ -18,8 +18,8 @@ static RING: LazyLock<TokenRing> = LazyLock::new(|| {
     TokenRing::from_secret(r#"{"active":"a","a":"0123456789abcdef0123456789abcdef"}"#, "us").unwrap()
 });
 
-/// Tokens, API keys and signing keys: no text is believed that wasn't issued, and none makes the
-/// parsers stumble.
+/// Tokens, API keys and signing keys: text that was not issued is never accepted, and no text makes
+/// the parsers panic.
 pub(crate) fn token(text: &str) {
     assert!(RING.verify(text, Timestamp::UNIX_EPOCH).is_none(), "a token that nobody issued: {text}");
     if let Some(key) = ApiKey::parse(text) {
@@ -30,8 +30,7 @@ pub(crate) fn token(text: &str) {
     }
 }
 
-/// Search words: whatever is stored is found by what was stored, and a prefix has an end that is
-/// greater.
+/// Search words: a stored text is found by itself, and a prefix range has a greater end.
 pub(crate) fn search(text: &str) {
     let words = words_of([text], None, []);
     assert!(words.iter().all(|word| !word.is_empty() && word.len() <= 256));
@@ -44,8 +43,7 @@ pub(crate) fn search(text: &str) {
             }
         }
     }
-    // A name is found by itself, if it is a name: numbers and addresses are matched by rules of
-    // their own.
+    // A name finds itself, if it is a name: numbers and addresses are matched by their own rules.
     if text.chars().all(|c| c.is_alphabetic() || c.is_whitespace()) && text.len() <= 200 {
         for term in terms_of(text) {
             let found = |prefix: &String| words.iter().any(|word| word.starts_with(prefix.as_str()));
@@ -59,7 +57,7 @@ pub(crate) fn search(text: &str) {
     let _ = (contact::is_email(text), contact::check_phone(text), contact::phone_key(text));
 }
 
-/// Messages of the queue: what is read is written again as it was.
+/// Messages of the queue: they round-trip.
 pub(crate) fn message(data: &[u8]) {
     if let Ok(message) = serde_json::from_slice::<EventMessage>(data) {
         let text = serde_json::to_string(&message).unwrap();
@@ -73,8 +71,7 @@ pub(crate) fn message(data: &[u8]) {
     }
 }
 
-/// Rows of the EMR's log: a table's name and a verb, however they are spelled, are an event or
-/// none.
+/// Rows of the EMR's log: a table's name and a verb, in any spelling, are an event or none.
 pub(crate) fn log(table: &str, action: &str) {
     let event = classify(table, action);
     assert_eq!(event, classify(&table.to_ascii_uppercase(), &format!(" {action} ")));

@@ -64,7 +64,7 @@ class Words:
                     line = text.count("\n", 0, span.offset + original(match.start())) + 1
                     around = plain[max(0, match.start() - 60) : match.end() + 60]
                     if not self.is_allowed(path, around):
-                        yield Fault(path, line, f"“{match[0]}”: {word['instead']}")
+                        yield Fault(path, line, f"“{match[0]}”: {word['instead']} (tests/house/words.toml)")
 
     def is_allowed(self, path, around):
         for number, allowed in enumerate(self.allowed):

@@ -12,6 +12,7 @@ PARTS = {
     "shared/src": "shared/src/*.rs",
     "functions": "functions/*.rs",
     "infra/local": "infra/local/*.rs",
+    "infra/operator": "infra/operator/*.rs",
     "tests, Rust": "tests/*.rs",
     "tests, other": "tests/*.py tests/*.js tests/*.toml tests/*.yaml tests/*.ts tests/*/run",
     "infra, scripts and SQL": "infra/*.py infra/*.sh infra/*.sql infra/bundle infra/deploy infra/operate infra/roll-back infra/cost-sheet "

@@ -25,11 +25,12 @@ class Words(unittest.TestCase):
                     example = f"// {example}"
                 found = [fault for fault in WORDS.faults(path, f"fn first() {{}}\n{example}\n") if word["instead"] in fault.says]
                 self.assertEqual([fault.line for fault in found], [2], example)
+                self.assertTrue(found[0].says.endswith(" (tests/house/words.toml)"), found[0].says)
 
     def test_an_identifier_is_found_as_a_whole_word_only(self):
         self.assertFalse(said(WORDS.faults("a.rs", "struct Foundation; fn rekept() {}")))
 
-    def test_code_words_are_right_in_prose(self):
+    def test_code_words_are_allowed_in_prose(self):
         self.assertFalse(said(WORDS.faults("a.rs", '// Found by name. Turn it on.\nlet a = "Question";')))
 
     def test_code_in_backticks_is_code(self):
@@ -45,7 +46,7 @@ class Words(unittest.TestCase):
             path = "a.sh" if text.startswith("# ") else "a.rs"
             self.assertTrue(any("negation" in says for _, says in said(WORDS.faults(path, text))), text)
 
-    def test_what_is_allowed_is_not_found(self):
+    def test_allowed_words_are_not_found(self):
         self.assertFalse(said(WORDS.faults("LICENSE", "that is none either")))
 
 
@@ -54,7 +55,7 @@ class Shape(unittest.TestCase):
         text = f"fn a() {{}}\n{'x, ' * 37}\n{'x ' * 55}\n    \"{'x' * 120}\""
         self.assertEqual([line for line, _ in said(house.width("a.rs", text))], [2])
 
-    def test_long_comments_are_found_unless_a_single_word(self):
+    def test_long_comments_are_found_except_single_words(self):
         text = f"    /// {'a ' * 48}\n    // https://{'a' * 100}\n    // {'a ' * 46}\n    /// | {'a | ' * 30}"
         self.assertEqual([line for line, _ in said(house.width("a.rs", text))], [1])
 
@@ -64,7 +65,7 @@ class Shape(unittest.TestCase):
         self.assertFalse(said(house.lengths("a.rs", long, {"a.rs": 450})))
         self.assertTrue(said(house.lengths("a.rs", long, {"a.rs": 400})))
 
-    def test_an_exception_that_is_not_needed_is_found(self):
+    def test_an_unneeded_exception_is_found(self):
         self.assertTrue(said(house.lengths("a.rs", "// a\n", {"a.rs": 450})))
 
     def test_long_functions_are_found(self):

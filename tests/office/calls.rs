@@ -1,9 +1,9 @@
-//! Call records of a test's own.
+//! A test's own call records.
 
 use jiff::{SignedDuration, Timestamp};
 use shared::control::activity::CallRecord;
 
-/// So many calls of `GET /v1/me`, one each second from `first` on.
+/// Returns this many calls of `GET /v1/me`, one per second from `first` on.
 pub(crate) fn records(count: u32, first: &str) -> Vec<CallRecord> {
     let first: Timestamp = first.parse().unwrap();
     let record = |number: u32| CallRecord {

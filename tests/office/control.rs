@@ -46,33 +46,32 @@ pub(crate) fn template() -> &'static Template {
     &READ
 }
 
-/// The server that stands in for DynamoDB and SQS instead of those in process.
+/// Returns the external server that stands in for DynamoDB and SQS, if there is one.
 pub(crate) fn external() -> Option<String> {
     std::env::var("TEST_AWS_ENDPOINT").ok()
 }
 
-/// The name of the template's table in this office: on a server that others use too, one of its
-/// own.
+/// Returns the name of the template's table in this office; on a shared server, it is unique.
 pub(crate) fn table_name(table: &str, office: &str) -> String {
     if external().is_some() { format!("{table}-{office}") } else { table.to_owned() }
 }
 
-/// The operations of DynamoDB that were asked for, in their order, and what they cost.
+/// Records the requested DynamoDB operations in order, and their cost.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StoreCalls(Arc<Mutex<Vec<String>>>, Arc<Mutex<Option<f64>>>);
 
 impl StoreCalls {
-    /// Those since the last time, e.g. `GetItem`.
+    /// Returns the operations since the last call, e.g. `GetItem`.
     pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
 
-    /// From now on the store says what each write costs.
+    /// Makes the store report the cost of each write from now on.
     pub(crate) fn meter(&self) {
         *self.1.lock().unwrap() = Some(0.0);
     }
 
-    /// The write units since then, those of indexes included.
+    /// Returns the write units since then, including those of indexes.
     pub(crate) fn written(&self) -> f64 {
         self.1.lock().unwrap().take().unwrap()
     }
@@ -136,7 +135,7 @@ impl Intercept for StoreCalls {
     }
 }
 
-/// A client, what it is asked for, and the server's address.
+/// Returns a client, its recorded requests, and the server's address.
 pub(crate) async fn start(file: &Path, office: &str) -> (Client, StoreCalls, String) {
     let own = external();
     let calls = StoreCalls::default();
@@ -162,14 +161,14 @@ pub(crate) async fn start(file: &Path, office: &str) -> (Client, StoreCalls, Str
     (client, calls, endpoint)
 }
 
-/// The template's tables, from which nothing expires: the sweep goes by the machine's clock, for
-/// which everything written at the office's time has long expired.
+/// Returns the template's tables without expiry: the sweep uses the machine's clock, by which
+/// everything written at the office's time has long expired.
 fn tables() -> Vec<Table> {
     let lasting = |table: &Table| Table { expiry_attribute: None, ..table.clone() };
     template().tables.iter().map(lasting).collect()
 }
 
-/// The file of a server whose tables are empty, made once in a process.
+/// Returns the file of a server with empty tables, created once per process.
 async fn empty_file() -> &'static [u8] {
     static MADE: OnceCell<Vec<u8>> = OnceCell::const_new();
     let make = async || {
@@ -185,7 +184,7 @@ async fn empty_file() -> &'static [u8] {
     MADE.get_or_init(make).await
 }
 
-/// A server on a thread of its own, for as long as the test binary runs; its endpoint.
+/// Starts a server on its own thread, for the lifetime of the test binary; returns its endpoint.
 async fn in_process(file: &Path) -> String {
     std::fs::write(file, empty_file().await).unwrap();
     let (sender, receiver) = mpsc::channel();

@@ -1,5 +1,5 @@
-//! Databases with their schema and the fixture's rows: made once in a process, and copied for each
-//! test.
+//! Databases with their schema and the fixture's rows: created once per process, and copied for
+//! each test.
 
 use shared::sql;
 use std::{collections::HashMap, path::Path, sync::Arc};
@@ -19,12 +19,12 @@ use super::{
 
 const CATALOG: &str = "catalog";
 
-/// What is copied.
+/// The original of a copy.
 #[derive(Clone)]
 enum Original {
     /// A file's bytes.
     Sqlite(Arc<[u8]>),
-    /// The name of a database that nobody may enter.
+    /// The name of a database that accepts no connections.
     Postgres(String),
 }
 
@@ -37,7 +37,7 @@ pub(super) async fn practice(engine: Engine, folder: &Path, practicepass: &str, 
     created
 }
 
-/// The catalog and its DSN.
+/// Returns the catalog and its DSN.
 pub(super) async fn catalog(engine: Engine, folder: &Path) -> (CatalogDb, String) {
     let dsn = copy(engine, folder, CATALOG, "UTC").await;
     let catalogs = Catalogs::patient(8).with_timeouts(timeouts::DATABASE);
@@ -46,8 +46,8 @@ pub(super) async fn catalog(engine: Engine, folder: &Path) -> (CatalogDb, String
     (db, dsn)
 }
 
-/// A database of `MariaDB` for each practice takes its time, so only the practice that most tests
-/// use has one.
+/// A `MariaDB` database for each practice takes time, so only the practice that most tests use has
+/// one.
 fn is_attached(engine: Engine, name: &str) -> bool {
     let is_one = !database::mariadb::is_attached() || name == "DemoOffice";
     engine == Engine::Postgres && database::is_attached() && is_one

@@ -1,4 +1,4 @@
-//! Practice databases of a test's own.
+//! A test's own practice databases.
 
 use std::{
     path::Path,
@@ -32,7 +32,7 @@ pub(crate) struct Created {
 pub(crate) async fn create(engine: Engine, folder: &Path, practicepass: &str, time_zone: &str) -> Created {
     let dsn = dsn(engine, folder, practicepass).await;
     migrate(&grant(practicepass), &dsn, time_zone, super::NOW.parse().unwrap()).await.unwrap();
-    // Opened anew: the migration's pool has one connection.
+    // Reopened, because the migration's pool has one connection.
     open(dsn, practicepass, time_zone).await
 }
 
@@ -50,7 +50,7 @@ pub(super) async fn open(dsn: String, practicepass: &str, time_zone: &str) -> Cr
     Created { db, dsn }
 }
 
-/// Where a new database is.
+/// The address of a new database.
 pub(super) async fn dsn(engine: Engine, folder: &Path, name: &str) -> String {
     match engine {
         Engine::Sqlite => format!("sqlite://{}", folder.join(format!("{name}.sqlite")).display()),
@@ -62,13 +62,13 @@ pub(super) async fn dsn(engine: Engine, folder: &Path, name: &str) -> String {
     }
 }
 
-/// The connection string of a new, empty database of the server's.
+/// Returns the connection string of a new, empty database on the server.
 #[allow(dead_code, reason = "only some use it")]
 pub(crate) async fn new_database(name: &str) -> String {
     dsn(Engine::Postgres, Path::new(""), name).await
 }
 
-/// The same database by way of the pooler before the server.
+/// Returns the same database through the pooler in front of the server.
 #[allow(dead_code, reason = "only some use it")]
 pub(crate) fn pooled(dsn: &str) -> String {
     let pooler =
@@ -80,14 +80,14 @@ pub(crate) fn pooled(dsn: &str) -> String {
     format!("{}&pooler=transaction", dsn.replace(&base(&server()), &base(&pooler)))
 }
 
-/// A name that no other database has.
+/// Returns a unique database name.
 pub(crate) fn new_name(name: &str) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     format!("{}_{}_{number}", name.to_lowercase(), std::process::id())
 }
 
-/// The server that `TEST_POSTGRES_URL` names; `tests/run` starts one.
+/// Returns the server that `TEST_POSTGRES_URL` names; `tests/run` starts one.
 fn server() -> String {
     std::env::var("TEST_POSTGRES_URL")
         .expect("TEST_POSTGRES_URL names a PostgreSQL server; tests/run sets it")
@@ -105,14 +105,14 @@ pub(super) async fn on_server(statement: &str) {
     admin.close().await.unwrap();
 }
 
-/// Whether `PostgreSQL`'s practices have an EMR beside them, to whose tables a bridge ties theirs:
+/// Whether `PostgreSQL`'s practices have an EMR in their database, connected by a bridge:
 /// `TEST_ATTACHED`.
 pub(crate) fn is_attached() -> bool {
     std::env::var_os("TEST_ATTACHED").is_some()
 }
 
-/// Makes an EMR with the rows of the fixture beside a practice's tables, and attaches the practice
-/// to it.
+/// Creates an EMR with the rows of the fixture beside a practice's tables, and attaches the
+/// practice to it.
 pub(crate) async fn attach(db: &shared::tenant::TenantDb) {
     if mariadb::is_attached() {
         return attach_to_mariadb(db, &new_name("emr")).await;
@@ -123,7 +123,7 @@ pub(crate) async fn attach(db: &shared::tenant::TenantDb) {
     execute(db, &format!("{emr};{same}")).await;
     let bridge = Bridge::named("openemr-postgresql").unwrap();
     bridge.install(db).await.unwrap();
-    // The fixture's rooms are the EMR's.
+    // The fixture's rooms belong to the EMR.
     execute(db, "insert into bridge_rooms (room, resource_id) values ('r1', 101), ('r2', 102)").await;
     bridge::load(db, true, |_| true).await.unwrap();
     let findings = bridge::check(db).await.unwrap();
@@ -145,7 +145,7 @@ pub(crate) async fn execute(db: &Database, statements: &str) {
     try_execute(db, statements).await.unwrap();
 }
 
-/// Visit types that a test makes are the EMR's, too, or nothing of them could be booked.
+/// Visit types that a test creates must exist in the EMR, too, or they could not be booked.
 const CATEGORIES: &str = "
     do $$ begin
         if to_regclass('public.openemr_postcalendar_categories') is not null and \
@@ -159,7 +159,7 @@ const CATEGORIES: &str = "
     end $$";
 
 pub(crate) async fn try_execute(db: &Database, statements: &str) -> shared::sql::Result<()> {
-    // Of an attached practice the tests write what is ours alone, as the bridge does.
+    // In an attached practice, tests write our own columns as the bridge does.
     let alone = "set partner_api.writing = 'emr';";
     let is_postgres = matches!(db.connection().await?, Conn::Postgres(_));
     let statements = if is_postgres && is_attached() {

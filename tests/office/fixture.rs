@@ -1,4 +1,4 @@
-//! What both practices hold at a test's beginning.
+//! The data of both practices at the start of a test.
 
 use shared::{
     app::App,
@@ -47,7 +47,7 @@ insert into patients (patient_id, first_name, last_name, full_name, created_at, 
 insert into tags (tag_id, name, colour) values (1, 'VIP', '#aa3377'), (2, 'Recall', null);
 ";
 
-/// `PostgreSQL`'s sequences don't notice ids that were given.
+/// `PostgreSQL`'s sequences do not notice explicit ids.
 const SEQUENCES: &str = "
 select setval(pg_get_serial_sequence('providers', 'provider_id'), 100);
 select setval(pg_get_serial_sequence('resources', 'resource_id'), 200);
@@ -63,7 +63,7 @@ pub(crate) async fn fill(db: &TenantDb) {
     }
 }
 
-/// Article 12 is the reference's; 14 is inactive.
+/// Article 12 is from the reference; 14 is inactive.
 const CATALOG_ROWS: &str = "
 insert into kb_articles (kb_id, title, article, category, type, tags, active, created_at, updated_at) values
     (11, 'Closing the Month', 'Reconcile payments 100%.', 'Billing', 'Policy', null, true, \
@@ -81,7 +81,7 @@ pub(crate) async fn fill_catalog(db: &Database) {
     super::database::execute(db, CATALOG_ROWS).await;
 }
 
-/// Practices, partners and keys.
+/// Adds practices, partners and keys.
 pub(crate) async fn register(app: &App) -> Vec<(&'static str, String)> {
     for (practicepass, time_zone) in [("DemoOffice", "America/New_York"), ("OtherOffice", "Europe/Berlin")] {
         let practice = Practice {
@@ -129,7 +129,7 @@ pub(crate) async fn register(app: &App) -> Vec<(&'static str, String)> {
     keys
 }
 
-/// A partner and its only key.
+/// Adds a partner and its only key.
 pub(super) async fn partner_with_key(
     app: &App,
     partner: &str,

@@ -1,4 +1,4 @@
-//! The lines that the functions write.
+//! The log lines of the functions.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 use shared::telemetry;
 use tracing_subscriber::EnvFilter;
 
-/// The lines of what runs with its subscriber, with metrics of the namespace `Tests`.
+/// The lines of code that runs with its subscriber, with metrics in the namespace `Tests`.
 #[derive(Clone, Default)]
 pub(crate) struct Logs(Arc<Mutex<Vec<u8>>>);
 
@@ -34,12 +34,12 @@ impl Logs {
         self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// The lines with this message.
+    /// Returns the lines with this message.
     pub(crate) fn of(&self, message: &str) -> Vec<Value> {
         self.lines().into_iter().filter(|line| line["message"] == message).collect()
     }
 
-    /// The lines that CloudWatch takes metrics from.
+    /// Returns the lines from which CloudWatch extracts metrics.
     pub(crate) fn metrics(&self) -> Vec<Value> {
         self.lines().into_iter().filter(|line| line.get("_aws").is_some()).collect()
     }

@@ -116,11 +116,17 @@ pub(crate) async fn raw(db: &Database, statement: &str) {
     sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&mut **connection).await.unwrap();
 }
 
+/// The name of the database of a practice's EMR.
+pub(crate) async fn database_of(db: &Database) -> Option<String> {
+    const DATABASE: &str = "select substr(o, 8) from pg_foreign_table, unnest(ftoptions) o
+        where ftrelid = to_regclass('partner_api.emr_outbox') and o like 'dbname=%'";
+    let Conn::Postgres(connection) = &mut db.connection().await.unwrap() else { return None };
+    sqlx::query_scalar(DATABASE).fetch_optional(&mut **connection).await.unwrap()
+}
+
 /// Copies rows that a test wrote to a practice's tables to its EMR, so that they can be booked or
 /// moved.
 pub(crate) async fn follow(db: &Database, statements: &str) {
-    const DATABASE: &str = "select substr(o, 8) from pg_foreign_table, unnest(ftoptions) o
-        where ftrelid = to_regclass('partner_api.emr_outbox') and o like 'dbname=%'";
     const CATEGORIES: &str = "select string_agg(format('insert into openemr_postcalendar_categories \
         (pc_catname, pc_cattype, pc_active)
         values (%L, 0, \
@@ -138,10 +144,8 @@ pub(crate) async fn follow(db: &Database, statements: &str) {
             else '-' end, case when status = 'Deleted' then -1 else 1 end, coalesce((select room from \
             bridge_rooms r where r.resource_id = v.room_id), '')),
         ''), '') from visits v";
+    let Some(database) = database_of(db).await else { return };
     let Conn::Postgres(connection) = &mut db.connection().await.unwrap() else { return };
-    let database: Option<String> =
-        sqlx::query_scalar(DATABASE).fetch_optional(&mut **connection).await.unwrap();
-    let Some(database) = database else { return };
     let mut script = String::from("set @partner_api_writes = 1;");
     let categories: Option<String> =
         sqlx::query_scalar(CATEGORIES).fetch_one(&mut **connection).await.unwrap();

@@ -1,5 +1,5 @@
-//! What `PostgreSQL` answers to each statement: rows and bytes, counted between the server and its
-//! client.
+//! The size of `PostgreSQL`'s result for each statement: rows and bytes, counted between the server
+//! and its client.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +10,7 @@ use tokio::{
 
 use super::proxy;
 
-/// The most that one statement was answered.
+/// The maximum over all statements.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Most {
     pub(crate) rows: usize,
@@ -22,12 +22,12 @@ pub(crate) struct Most {
 pub(crate) struct Meter(Arc<Mutex<Most>>);
 
 impl Meter {
-    /// The most since the last time.
+    /// Returns the maximum since the last call.
     pub(crate) fn take(&self) -> Most {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
 
-    /// The DSN of the same database by way of the meter.
+    /// Returns the DSN of the same database through the meter.
     pub(crate) async fn before(&self, dsn: &str) -> String {
         let most = self.0.clone();
         proxy::before(dsn, move |server, client| pass(server, client, most.clone())).await
@@ -36,7 +36,7 @@ impl Meter {
 
 async fn pass(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, most: Arc<Mutex<Most>>) {
     let (mut rows, mut bytes) = (0, 0);
-    // Every message is a letter, its length (which counts itself) and its content.
+    // Every message is a letter, its length (which includes itself) and its content.
     let mut head = [0; 5];
     while server.read_exact(&mut head).await.is_ok() {
         let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
@@ -46,7 +46,7 @@ async fn pass(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, most: Arc<M
         }
         bytes += 1 + length;
         rows += usize::from(head[0] == b'D');
-        // The end of a statement, whatever came of it.
+        // The end of a statement, with any result.
         if [b'C', b'E'].contains(&head[0]) {
             let mut most = most.lock().unwrap();
             most.rows = most.rows.max(rows);

@@ -1,10 +1,10 @@
-//! What an engine makes of a statement.
+//! An engine's query plan of a statement.
 
 use shared::{sql::Conn, tenant::TenantDb};
 use sqlx::{AssertSqlSafe, Row};
 
-/// The engine's plan, a step each line. `values` are those of the first placeholders; of all
-/// further ones (a page's limit and offset) 25 is taken.
+/// Returns the engine's plan, one step per line. `values` are those of the first placeholders; all
+/// further ones (a page's limit and offset) are 25.
 pub(crate) async fn plan(db: &TenantDb, statement: &str, values: &[String]) -> Vec<String> {
     let mut text = statement.to_owned();
     for number in (1..=values.len() + 2).rev() {
@@ -25,7 +25,7 @@ pub(crate) async fn plan(db: &TenantDb, statement: &str, values: &[String]) -> V
     }
 }
 
-/// Why a plan isn't one by index ranges of the search words; `None` when it is.
+/// Returns why a plan does not use index ranges of the search words; `None` if it does.
 pub(crate) fn fault_of(plan: &[String], ranges: usize) -> Option<String> {
     let whole_table = |step: &&String| {
         let step = step.trim_start_matches([' ', '-', '>']);

@@ -1,12 +1,12 @@
-//! A server between a client and a database.
+//! A proxy between a client and a database.
 
 use tokio::net::{
     TcpListener, TcpStream,
     tcp::{OwnedReadHalf, OwnedWriteHalf},
 };
 
-/// A connection string of the same database by way of a proxy. It passes on what clients ask;
-/// `answer` gets the server's side of a connection and the client's, and passes on the answers.
+/// Returns a connection string of the same database through a proxy. It forwards clients' messages;
+/// `answer` gets the server's side of a connection and the client's, and forwards the responses.
 pub(crate) async fn before<A>(
     dsn: &str,
     answer: impl Fn(OwnedReadHalf, OwnedWriteHalf) -> A + Send + 'static,

@@ -1,5 +1,5 @@
-//! SQS in process, or the server that `TEST_AWS_ENDPOINT` names, with the queue of template.yaml
-//! that carries events.
+//! SQS in process, or the server that `TEST_AWS_ENDPOINT` names, with the event queue of
+//! template.yaml.
 
 use std::{
     path::Path,
@@ -17,12 +17,12 @@ use shared::control::Queue;
 
 use super::{control::external, template, timeouts};
 
-/// The queue of webhook events, from its other end.
+/// The consumer's side of the webhook event queue.
 pub(crate) struct Received {
     client: Client,
     url: String,
     slow_url: String,
-    /// Entries that were refused on the way.
+    /// The number of entries rejected on the way.
     pub(super) refused: Arc<AtomicUsize>,
 }
 
@@ -33,12 +33,12 @@ pub(crate) struct Message {
 }
 
 impl Received {
-    /// Everything that may be received now.
+    /// Receives all messages that can be received now.
     pub(crate) async fn receive(&self) -> Vec<Message> {
         self.receive_from(&self.url).await
     }
 
-    /// The same of the slow lane, taken off it.
+    /// Does the same for the slow lane, and deletes them from it.
     pub(crate) async fn take_slow(&self) -> Vec<String> {
         self.take(&self.slow_url).await
     }
@@ -62,13 +62,13 @@ impl Received {
         }
     }
 
-    /// A batch as Lambda takes it.
+    /// Receives a batch as Lambda does.
     #[allow(dead_code, reason = "the bench uses it")]
     pub(crate) async fn receive_ten(&self) -> Vec<Message> {
         self.batch(&self.url).await
     }
 
-    /// The same of the slow lane.
+    /// Does the same for the slow lane.
     #[allow(dead_code, reason = "the bench uses it")]
     pub(crate) async fn receive_ten_slow(&self) -> Vec<Message> {
         self.batch(&self.slow_url).await
@@ -84,7 +84,7 @@ impl Received {
         batch.messages().iter().map(message).collect()
     }
 
-    /// How many messages both lanes hold: waiting, hidden or delayed.
+    /// Returns the number of messages in both lanes: waiting, hidden or delayed.
     pub(crate) async fn left(&self) -> i64 {
         let mut left = 0;
         for url in [&self.url, &self.slow_url] {
@@ -99,7 +99,7 @@ impl Received {
         left
     }
 
-    /// As Lambda does with what failed, but at once.
+    /// Returns failed messages to the queue as Lambda does, but at once.
     pub(crate) async fn give_back(&self, message: &Message) {
         let request = self.client.change_message_visibility().queue_url(&self.url).visibility_timeout(0);
         request.receipt_handle(&message.receipt).send().await.unwrap();
@@ -109,7 +109,7 @@ impl Received {
         self.remove(&self.url, message).await;
     }
 
-    /// Off the slow lane or the fast one.
+    /// Deletes a message from the slow or the fast lane.
     #[allow(dead_code, reason = "the bench uses it")]
     pub(crate) async fn delete_from(&self, slow: bool, message: &Message) {
         self.remove(if slow { &self.slow_url } else { &self.url }, message).await;
@@ -121,7 +121,7 @@ impl Received {
     }
 }
 
-/// Where the product finds the queues.
+/// The addresses of the queues for the product.
 #[derive(Clone)]
 pub(crate) struct Address {
     client: Client,
@@ -137,8 +137,8 @@ impl Address {
     }
 }
 
-/// The queues as the product finds them, some entries of whose batches are refused if `refusing`,
-/// and from their other end.
+/// Returns the queues for the product, which reject some entries of batches if `refusing`, and
+/// their consumer's side.
 pub(crate) async fn start(file: &Path, office: &str, refusing: bool) -> (Address, Received) {
     let own = external();
     let endpoint = match own.clone() {
@@ -147,7 +147,7 @@ pub(crate) async fn start(file: &Path, office: &str, refusing: bool) -> (Address
     };
     let client = client(&endpoint);
     let (url, slow_url, dead_letters_url) = if own.is_some() {
-        // First what the others give up to.
+        // First the queue to which the others move messages.
         let dead_letters_url = create(&client, "EventsDeadLetterQueue", office).await;
         let url = create(&client, "EventsQueue", office).await;
         (url, create(&client, "SlowEventsQueue", office).await, dead_letters_url)
@@ -187,7 +187,7 @@ async fn create(client: &Client, id: &str, office: &str) -> String {
         .queue_name(format!("{}-{office}", queue.id))
         .attributes(QueueAttributeName::VisibilityTimeout, visibility);
     if let Some(redrive) = &queue.redrive {
-        // As in AWS a queue is named by its account.
+        // As in AWS, a queue's name includes its account.
         let target = format!("arn:aws:sqs:us-east-1:000000000000:{}-{office}", redrive.queue);
         let policy = json!({ "deadLetterTargetArn": target, "maxReceiveCount": redrive.maximum_receives });
         request = request.attributes(QueueAttributeName::RedrivePolicy, policy.to_string());
@@ -195,7 +195,7 @@ async fn create(client: &Client, id: &str, office: &str) -> String {
     request.send().await.unwrap().queue_url.unwrap()
 }
 
-/// A server on a thread of its own, for as long as the test binary runs; its endpoint.
+/// Starts a server on its own thread, for the lifetime of the test binary; returns its endpoint.
 async fn in_process(file: &Path) -> String {
     let (sender, receiver) = mpsc::channel();
     let file = file.to_owned();

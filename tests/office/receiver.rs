@@ -17,15 +17,15 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, sync::Semaphore};
 
-/// What the endpoint answers next.
+/// The endpoint's next response.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: String,
-    /// Passed between head and body.
+    /// A gate between head and body.
     gate: Option<Gate>,
-    /// The body again and again, until the caller hangs up.
+    /// Whether to repeat the body until the caller hangs up.
     endless: bool,
 }
 
@@ -55,7 +55,7 @@ impl Answer {
     }
 }
 
-/// Holds answers up until it is opened, for ever if it never is.
+/// Blocks responses until it is opened; forever if it never is.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate(Arc<Semaphore>);
 
@@ -69,12 +69,12 @@ impl Gate {
     }
 
     async fn pass(self) {
-        // Refused as soon as the gate is open.
+        // Closed as soon as the gate is open.
         let _ = self.0.acquire().await;
     }
 }
 
-/// What the endpoint was sent.
+/// A request that the endpoint received.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(crate) headers: HeaderMap,
@@ -98,11 +98,11 @@ struct State {
     received: Vec<Received>,
     under_way: usize,
     most: usize,
-    /// Bytes of bodies that were handed to the network.
+    /// The number of body bytes handed to the network.
     sent: usize,
 }
 
-/// One call; over when its answer is, or when the caller hung up.
+/// A call in progress; it ends with its response, or when the caller hangs up.
 struct Call(Arc<Mutex<State>>);
 
 impl Drop for Call {
@@ -111,7 +111,7 @@ impl Drop for Call {
     }
 }
 
-/// Answers 200 unless it was told otherwise.
+/// Returns 200 unless another response is set.
 pub(crate) struct Receiver {
     pub(crate) url: String,
     state: Arc<Mutex<State>>,
@@ -136,28 +136,28 @@ impl Receiver {
         Self { url, state }
     }
 
-    /// Answers the next call so.
+    /// Sets the response to the next call.
     pub(crate) fn then(&self, answer: Answer) {
         self.state.lock().unwrap().answers.push_back(answer);
     }
 
-    /// Answers every call so that was not told otherwise.
+    /// Sets the response to every call without one of its own.
     pub(crate) fn otherwise(&self, answer: Answer) {
         self.state.lock().unwrap().otherwise = Some(answer);
     }
 
-    /// The most calls that were under way at once.
+    /// Returns the maximum number of concurrent calls.
     pub(crate) fn most_at_once(&self) -> usize {
         self.state.lock().unwrap().most
     }
 
-    /// Calls that are still under way, and the bytes of all answers so far.
-    pub(crate) fn under_way_and_sent(&self) -> (usize, usize) {
+    /// Returns the number of calls in progress, and the bytes of all responses so far.
+    pub(crate) fn in_progress_and_bytes_sent(&self) -> (usize, usize) {
         let state = self.state.lock().unwrap();
         (state.under_way, state.sent)
     }
 
-    /// What came so far.
+    /// Returns the requests received so far.
     pub(crate) fn received(&self) -> Vec<Received> {
         self.state.lock().unwrap().received.clone()
     }

@@ -1,4 +1,4 @@
-//! A way to SQS on which some entries of a batch are refused.
+//! A proxy to SQS that rejects some entries of a batch.
 
 use std::sync::{
     Arc,
@@ -27,8 +27,8 @@ struct Way {
     refused: Arc<AtomicUsize>,
 }
 
-/// Refuses the third and the seventh entry of every `SendMessageBatch`, and every other batch of
-/// one or two as a whole. Its address, and the count of what it refused.
+/// Rejects the third and the seventh entry of every `SendMessageBatch`, and every other batch of
+/// one or two as a whole. Returns its address, and the number of rejected entries.
 pub(super) async fn start(endpoint: String) -> (String, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! Calls as API Gateway passes them on.
+//! Calls in API Gateway's format.
 
 use axum::{
     body::{Body, to_bytes},
@@ -9,7 +9,7 @@ use tower::ServiceExt;
 
 use super::Office;
 
-/// An answer, its body read as JSON (null when it is empty, a string when it is text).
+/// A response, with its body parsed as JSON (null if it is empty, a string if it is text).
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
@@ -20,14 +20,14 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// The body, if the status is this.
+    /// Returns the body; fails unless the status is this.
     #[track_caller]
     pub(crate) fn expect(&self, status: u16) -> &Value {
         assert_eq!(self.status.as_u16(), status, "{}", self.body);
         &self.body
     }
 
-    /// Fails unless it is a problem of this status and code with all the members of one.
+    /// Fails unless it is a complete problem with this status and code.
     #[track_caller]
     pub(crate) fn expect_problem(&self, status: u16, code: &str) {
         assert_eq!((self.status.as_u16(), self.body["code"].as_str()), (status, Some(code)), "{}", self.body);
@@ -42,7 +42,7 @@ impl Reply {
         self.headers.get(name).and_then(|it| it.to_str().ok()).unwrap_or_default()
     }
 
-    /// The locations of all field errors.
+    /// Returns the locations of all field errors.
     pub(crate) fn wrong_fields(&self) -> Vec<&str> {
         self.body["errors"]
             .as_array()
@@ -54,7 +54,7 @@ impl Reply {
 }
 
 impl Office {
-    /// A call with headers of the test's choice. `path` may have a query.
+    /// Calls with the given headers. `path` may have a query.
     pub(crate) async fn call(
         &self,
         method: &str,
@@ -65,7 +65,7 @@ impl Office {
         self.call_from("198.51.100.7", method, path, headers, body).await
     }
 
-    /// As [`Self::call`], from an address of the test's choice.
+    /// Calls like [`Self::call`], from the given address.
     pub(crate) async fn call_from(
         &self,
         address: &str,
@@ -77,7 +77,7 @@ impl Office {
         self.pass(request_from(address, method, path, headers, body)).await
     }
 
-    /// Any request, also one that no JSON event can hold.
+    /// Sends any request, including one that no JSON event can represent.
     pub(crate) async fn pass<B>(&self, request: Request<B>) -> Reply
     where
         B: axum::body::HttpBody<Data = bytes::Bytes> + Send + 'static,
@@ -95,41 +95,41 @@ impl Office {
         Reply { status: parts.status, headers: parts.headers, body, bytes: bytes.len() }
     }
 
-    /// A call with a token and perhaps a JSON body.
+    /// Calls with a token and an optional JSON body.
     pub(crate) async fn send(&self, token: &str, method: &str, path: &str, body: Option<&Value>) -> Reply {
         let authorization = format!("Bearer {token}");
         let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
         self.call(method, path, &headers, body.map(Value::to_string).as_deref()).await
     }
 
-    /// A call with the admin secret and perhaps a JSON body.
+    /// Calls with the admin secret and an optional JSON body.
     pub(crate) async fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> Reply {
         let headers = [("x-admin-secret", super::ADMIN_SECRET), ("content-type", "application/json")];
         self.call(method, path, &headers, body.map(Value::to_string).as_deref()).await
     }
 
-    /// A GET with the key of all scopes.
+    /// Sends a GET with the key that has all scopes.
     pub(crate) async fn get(&self, path: &str) -> Reply {
         self.send(&self.token("all").await, "GET", path, None).await
     }
 
-    /// A POST with the key of all scopes.
+    /// Sends a POST with the key that has all scopes.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
         self.send(&self.token("all").await, "POST", path, Some(body)).await
     }
 
-    /// A PUT with the key of all scopes.
+    /// Sends a PUT with the key that has all scopes.
     pub(crate) async fn put(&self, path: &str, body: &Value) -> Reply {
         self.send(&self.token("all").await, "PUT", path, Some(body)).await
     }
 
-    /// A DELETE with the key of all scopes.
+    /// Sends a DELETE with the key that has all scopes.
     pub(crate) async fn delete(&self, path: &str) -> Reply {
         self.send(&self.token("all").await, "DELETE", path, None).await
     }
 }
 
-/// A request as API Gateway passes it on.
+/// Returns a request in API Gateway's format.
 pub(crate) fn request_from(
     address: &str,
     method: &str,

@@ -1,4 +1,4 @@
-//! Names that tests use, whatever the machine's resolver says.
+//! The names that tests use, independent of the machine's resolver.
 
 use std::{io, net::IpAddr};
 

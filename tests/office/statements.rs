@@ -1,5 +1,5 @@
-//! The SQL statements that a call runs on `PostgreSQL`; those of `SQLite` run on threads of their
-//! own and are not seen.
+//! The SQL statements that a call runs on `PostgreSQL`; those of `SQLite` run on their own threads
+//! and are not recorded.
 
 use std::sync::{Arc, Mutex, Once};
 
@@ -9,11 +9,11 @@ use tracing_subscriber::{Layer, filter::dynamic_filter_fn, layer::Context, prelu
 type Statements = Arc<Mutex<Vec<String>>>;
 
 tokio::task_local! {
-    /// Where the statements of the task under way are written.
+    /// Where the statements of the current task are recorded.
     static STATEMENTS: Statements;
 }
 
-/// Notes the SQL statements of tasks that ask for it.
+/// Records the SQL statements of tasks that request it.
 struct Noting;
 
 impl<S: Subscriber> Layer<S> for Noting {
@@ -24,20 +24,20 @@ impl<S: Subscriber> Layer<S> for Noting {
             "db.statement" => whole = format!("{value:?}"),
             _ => (),
         });
-        // A short one is its own summary.
+        // A short statement is its own summary.
         let statement = if whole == "\"\"" { summary } else { whole };
-        // By these a pool asks an old connection whether it lives, and tells a new one its
-        // timeouts.
+        // With these, a pool checks whether an old connection is alive, and sets the timeouts of a
+        // new one.
         if !statement.contains("SQLx ping") && !statement.contains("lock_timeout") {
             let _ = STATEMENTS.try_with(|seen| seen.lock().unwrap().push(statement));
         }
     }
 }
 
-/// Subscribes for the whole process, before anything is done that a test may listen to. While no
-/// subscriber or one only is there, `tracing` asks just the thread that first comes to a line of
-/// code whether anybody wants it, and remembers a no for all threads: another test's thread would
-/// silence that line. This one never says no in advance.
+/// Subscribes for the whole process, before the first line that a test may record. With no
+/// subscriber or only one, `tracing` asks only the thread that first reaches a line of code whether
+/// anybody wants it, and caches a negative answer for all threads: another test's thread would
+/// disable that line. This subscriber never answers negatively in advance.
 pub(super) fn listen() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {

@@ -1,4 +1,4 @@
-//! Timeouts that no machine is too slow for: in tests that are not about a timeout, none strikes.
+//! Timeouts that suffice for any machine: in tests that are not about a timeout, none expires.
 
 use shared::sql;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use shared::{config, egress};
 
 use super::waiting::SLOWEST;
 
-/// A test gives up waiting before a timeout of the product's helps it.
+/// A test stops waiting before one of the product's timeouts ends the wait.
 const LONGER: Duration = SLOWEST.saturating_mul(5);
 
-/// Those of a practice's database and of the catalog.
+/// The timeouts of a practice's database and of the catalog.
 pub(crate) const DATABASE: sql::Timeouts = sql::Timeouts {
     connect: LONGER,
     round_trip: LONGER,
@@ -21,11 +21,11 @@ pub(crate) const DATABASE: sql::Timeouts = sql::Timeouts {
     server: Some(sql::ServerTimeouts { lock: LONGER, statement: LONGER, idle: LONGER }),
 };
 
-/// Those of partners' endpoints.
+/// The timeouts of partners' endpoints.
 pub(crate) const ENDPOINT: egress::Timeouts = egress::Timeouts { connect: LONGER, total: LONGER };
 
-/// All others. What is known of a subscription is as old as in production; a change of it is not
-/// waited for.
+/// All other timeouts. Data about a subscription may be as old as in production, but tests do not
+/// wait for a change to become known.
 pub(crate) fn of_work() -> config::Timeouts {
     config::Timeouts {
         quick_answer: LONGER,
@@ -43,7 +43,7 @@ pub(crate) fn of_work() -> config::Timeouts {
     }
 }
 
-/// Those of a client of AWS's, whose types the SDK's crates share.
+/// The timeouts of an AWS client, whose types the SDK's crates share.
 pub(crate) fn of_stores() -> aws_sdk_dynamodb::config::timeout::TimeoutConfig {
     aws_sdk_dynamodb::config::timeout::TimeoutConfig::builder()
         .connect_timeout(LONGER)

@@ -1,11 +1,11 @@
-//! Waits that end with what they are for, and not before any machine would be through.
+//! Waits that end when their condition holds, with limits that suffice for any machine.
 
 use std::time::Duration;
 
 /// How slow a machine may be.
 pub(crate) const SLOWEST: Duration = Duration::from_mins(2);
 
-/// What `look` finds, once it finds something.
+/// Returns the result of `look` as soon as it has one.
 pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let looking = async {
         loop {

@@ -69,7 +69,7 @@ async fn cut_off_after<T>(times: usize, work: impl Future<Output = T>) -> Option
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backlog_moves_on_slice_by_slice_however_little_time_there_is() {
+async fn a_backlog_advances_batch_by_batch_in_any_time_limit() {
     let office = Office::open(Engine::Sqlite).await;
     for number in 1..=10 {
         let scope = EventScope::ALL[usize::try_from(number).unwrap() % 5];
@@ -113,7 +113,7 @@ async fn a_backlog_moves_on_slice_by_slice_however_little_time_there_is() {
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_read_is_counted_and_passed() {
+async fn an_unreadable_row_is_counted_and_skipped() {
     let office = Office::open(Engine::Sqlite).await;
     subscribe(&office, office.db.practicepass(), 1, &[EventScope::Claims]).await;
     for id in [2, 5] {
@@ -154,7 +154,7 @@ async fn a_row_that_cannot_be_read_is_counted_and_passed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_instant_out_of_all_time_holds_up_nothing() {
+async fn an_out_of_range_timestamp_delays_nothing() {
     let office = Office::open(Engine::Postgres).await;
     subscribe(&office, office.db.practicepass(), 1, &[EventScope::Claims]).await;
     office

@@ -43,7 +43,7 @@ fn events(receiver: &Receiver) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_circuit_of_an_endpoint_that_hangs_is_open_until_a_probe_succeeds() {
+async fn the_circuit_of_a_hanging_endpoint_is_open_until_a_probe_succeeds() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let impatient = impatient(&office);
@@ -99,7 +99,7 @@ async fn the_circuit_of_an_endpoint_that_hangs_is_open_until_a_probe_succeeds() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_poller_sends_again_while_the_circuit_is_open_waits_no_longer_than_the_endpoint() {
+async fn requeued_deliveries_wait_no_longer_than_the_open_circuit() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let impatient = impatient(&office);
@@ -121,7 +121,7 @@ async fn what_the_poller_sends_again_while_the_circuit_is_open_waits_no_longer_t
 }
 
 #[tokio::test]
-async fn the_circuit_of_an_endpoint_that_only_fails_is_open_for_longer_and_longer() {
+async fn the_circuit_of_a_failing_endpoint_stays_open_increasingly_long() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     receiver.otherwise(Answer::status(500));
@@ -157,7 +157,7 @@ async fn the_circuit_of_an_endpoint_that_only_fails_is_open_for_longer_and_longe
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_call_goes_on_and_its_endpoint_is_served_in_the_slow_lane_until_it_is_quick_again() {
+async fn a_slow_endpoint_uses_the_slow_lane_until_it_is_fast_again() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let gate = Gate::closed();
@@ -203,7 +203,7 @@ async fn a_slow_call_goes_on_and_its_endpoint_is_served_in_the_slow_lane_until_i
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_attempt_whose_process_died_is_on_record_and_its_delivery_goes_on() {
+async fn an_attempt_of_a_dead_process_is_recorded_and_its_delivery_continues() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let gate = Gate::closed();
@@ -235,7 +235,7 @@ async fn an_attempt_whose_process_died_is_on_record_and_its_delivery_goes_on() {
 }
 
 #[tokio::test]
-async fn an_endpoint_is_called_four_times_at_once_at_most() {
+async fn an_endpoint_gets_at_most_four_concurrent_calls() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let gate = Gate::closed();
@@ -260,7 +260,7 @@ async fn an_endpoint_is_called_four_times_at_once_at_most() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_url_is_called_at_once() {
+async fn a_new_url_is_called_at_once() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let (one, two) = (message(&office, 1).await, message(&office, 2).await);

@@ -51,7 +51,7 @@ async fn calls_around(office: &Office, receiver: &Receiver, change: impl Future<
 }
 
 #[tokio::test]
-async fn what_waits_for_its_turn_while_the_url_changes_goes_to_the_new_one() {
+async fn deliveries_that_wait_during_a_url_change_go_to_the_new_url() {
     let (old, new) = (Receiver::start().await, Receiver::start().await);
     let office = office_with(&old).await;
     let change = async {
@@ -62,7 +62,7 @@ async fn what_waits_for_its_turn_while_the_url_changes_goes_to_the_new_one() {
 }
 
 #[tokio::test]
-async fn what_waits_for_its_turn_while_the_subscription_is_deleted_is_not_sent() {
+async fn deliveries_that_wait_during_a_deletion_are_not_sent() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let change = async {
@@ -89,7 +89,7 @@ async fn is_answered_later(office: &Office, change: impl Future<Output = Reply>)
 }
 
 #[tokio::test]
-async fn a_change_is_answered_when_what_was_begun_before_it_is_under_way() {
+async fn a_change_returns_after_earlier_deliveries_have_started() {
     let receiver = Receiver::start().await;
     let mut office = office_with(&receiver).await;
     let app = office.another_app(|parts| parts.config.timeouts.subscription_change = Duration::from_hours(1));
@@ -157,7 +157,7 @@ async fn no_event_is_lost_while_the_url_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_sign_up_after_a_deletion_misses_no_event() {
+async fn a_sign_up_after_a_deletion_misses_no_event() {
     let office = Office::open(Engine::Sqlite).await;
     let mut current = Receiver::start().await;
     sign_up(&office, &current.url, &["Claims"]).await;

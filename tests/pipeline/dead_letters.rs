@@ -40,7 +40,7 @@ async fn dead_letters(office: &Office) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn one_message_in_ten_that_cannot_be_read_is_given_up_after_five_receives_and_redriven_once() {
+async fn unreadable_messages_are_dead_lettered_after_five_receives() {
     let office = Office::open(Engine::Sqlite).await;
     let receiver = Receiver::start().await;
     sign_up(&office, &receiver.url, &["Claims"]).await;

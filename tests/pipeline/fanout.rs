@@ -136,7 +136,7 @@ async fn the_first_retry_waits_in_the_queue_and_succeeds() {
 }
 
 #[tokio::test]
-async fn a_retry_that_is_due_is_brought_back_by_the_poller_and_only_then() {
+async fn the_poller_requeues_a_retry_only_when_it_is_due() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let body = message(&office, 1).await;
@@ -165,7 +165,7 @@ async fn a_retry_that_is_due_is_brought_back_by_the_poller_and_only_then() {
 }
 
 #[tokio::test]
-async fn a_retry_whose_message_was_lost_is_brought_back_again() {
+async fn a_retry_with_a_lost_message_is_requeued_again() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let body = message(&office, 1).await;
@@ -184,7 +184,7 @@ async fn a_retry_whose_message_was_lost_is_brought_back_again() {
 }
 
 #[tokio::test]
-async fn the_same_message_twice_is_one_post() {
+async fn a_duplicate_message_is_posted_once() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let body = message(&office, 1).await;
@@ -198,7 +198,7 @@ async fn the_same_message_twice_is_one_post() {
 }
 
 #[tokio::test]
-async fn a_process_that_died_during_an_attempt_is_replaced_when_its_claim_ends() {
+async fn an_attempt_of_a_dead_process_is_repeated_after_its_claim_expires() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let body = message(&office, 1).await;
@@ -216,7 +216,7 @@ async fn a_process_that_died_during_an_attempt_is_replaced_when_its_claim_ends()
 }
 
 #[tokio::test]
-async fn an_attempt_that_died_ends_as_cancelled_when_its_subscription_is_gone() {
+async fn an_interrupted_attempt_is_cancelled_with_its_deleted_subscription() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let body = message(&office, 1).await;
@@ -236,7 +236,7 @@ async fn an_attempt_that_died_ends_as_cancelled_when_its_subscription_is_gone() 
 }
 
 #[tokio::test]
-async fn a_delivery_by_hand_that_died_with_its_process_is_ended_by_the_poller() {
+async fn the_poller_ends_a_manual_delivery_of_a_dead_process() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let (control, now) = (&office.app.control, office.app.clock.now());
@@ -256,7 +256,7 @@ async fn a_delivery_by_hand_that_died_with_its_process_is_ended_by_the_poller() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_410_whose_outcome_could_not_be_written_still_disables_the_subscription() {
+async fn a_410_disables_the_subscription_even_if_its_outcome_is_not_stored() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let body = message(&office, 1).await;
@@ -284,7 +284,7 @@ async fn a_410_whose_outcome_could_not_be_written_still_disables_the_subscriptio
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_success_that_came_meanwhile_keeps_a_failing_subscription_active() {
+async fn a_concurrent_success_keeps_a_failing_subscription_active() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let (one, two, three) = (message(&office, 1).await, message(&office, 2).await, message(&office, 3).await);
@@ -314,7 +314,7 @@ async fn a_success_that_came_meanwhile_keeps_a_failing_subscription_active() {
 }
 
 #[tokio::test]
-async fn gone_disables_the_subscription_and_the_partner_sees_why() {
+async fn a_410_disables_the_subscription_and_the_partner_sees_why() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let body = message(&office, 1).await;
@@ -336,7 +336,7 @@ async fn gone_disables_the_subscription_and_the_partner_sees_why() {
 }
 
 #[tokio::test]
-async fn a_wait_that_the_endpoint_asks_for_is_granted() {
+async fn a_wait_that_the_endpoint_requests_is_respected() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     for (log_id, status, after, expected) in
@@ -358,7 +358,7 @@ async fn a_wait_that_the_endpoint_asks_for_is_granted() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_a_failure_and_is_not_followed() {
+async fn a_redirect_is_a_failure() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let body = message(&office, 1).await;
@@ -373,7 +373,7 @@ async fn a_redirect_is_a_failure_and_is_not_followed() {
 }
 
 #[tokio::test]
-async fn an_answer_to_a_success_is_not_kept() {
+async fn the_response_body_of_a_success_is_not_stored() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let body = message(&office, 1).await;
@@ -384,7 +384,7 @@ async fn an_answer_to_a_success_is_not_kept() {
 }
 
 #[tokio::test]
-async fn little_of_a_large_answer_is_kept() {
+async fn a_large_response_body_is_stored_truncated() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let body = message(&office, 1).await;
@@ -395,7 +395,7 @@ async fn little_of_a_large_answer_is_kept() {
 }
 
 #[tokio::test]
-async fn an_answer_without_end_is_cut_and_a_compressed_one_is_not_unpacked() {
+async fn an_endless_response_is_cut_off_and_a_compressed_one_not_unpacked() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let endless = message(&office, 1).await;
@@ -403,10 +403,14 @@ async fn an_answer_without_end_is_cut_and_a_compressed_one_is_not_unpacked() {
     attempt(&office, &endless, 1).await;
     let failed = delivery(&office, 1).await;
     assert_eq!((failed.status, failed.history[0].answer.len()), (DeliveryStatus::Retrying, 2_048));
-    let hung_up = async || (receiver.under_way_and_sent().0 == 0).then_some(());
+    let hung_up = async || (receiver.in_progress_and_bytes_sent().0 == 0).then_some(());
     eventually("the end of the endpoint's sending", hung_up).await;
     // The sockets' buffers add to the bytes read.
-    assert!(receiver.under_way_and_sent().1 < 16 << 20, "{:?}", receiver.under_way_and_sent());
+    assert!(
+        receiver.in_progress_and_bytes_sent().1 < 16 << 20,
+        "{:?}",
+        receiver.in_progress_and_bytes_sent()
+    );
 
     let packed = message(&office, 2).await;
     receiver.then(Answer::status(500).header("content-encoding", "gzip").body("not gzip at all".into()));
@@ -415,7 +419,7 @@ async fn an_answer_without_end_is_cut_and_a_compressed_one_is_not_unpacked() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_nobody_answers_at_is_a_failure_of_the_partner() {
+async fn a_refused_connection_is_a_failed_attempt() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     sign_up(&office, "http://127.0.0.1:9/", &["Claims"]).await;
@@ -427,7 +431,7 @@ async fn an_endpoint_that_nobody_answers_at_is_a_failure_of_the_partner() {
 }
 
 #[tokio::test]
-async fn only_a_message_that_cannot_be_read_stays_in_the_queue() {
+async fn only_an_unreadable_message_stays_in_the_queue() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let body = message(&office, 1).await;
@@ -440,7 +444,7 @@ async fn only_a_message_that_cannot_be_read_stays_in_the_queue() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_for_a_subscription_that_was_deleted() {
+async fn nothing_is_sent_for_a_deleted_subscription() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let first = message(&office, 1).await;
@@ -456,7 +460,7 @@ async fn nothing_is_sent_for_a_subscription_that_was_deleted() {
 }
 
 #[tokio::test]
-async fn a_subscription_that_only_failed_for_five_days_is_disabled() {
+async fn a_subscription_that_fails_for_five_days_is_disabled() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let day = async |log_id: i64, time: &str, status: u16| {
@@ -475,7 +479,7 @@ async fn a_subscription_that_only_failed_for_five_days_is_disabled() {
 }
 
 #[tokio::test]
-async fn a_slow_endpoint_does_not_hold_up_the_others_of_its_batch() {
+async fn a_slow_endpoint_does_not_delay_the_others_in_its_batch() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let (one, two) = (message(&office, 1).await, message(&office, 2).await);

@@ -30,7 +30,7 @@ async fn summary(office: &Office) -> (i64, i64) {
 }
 
 #[tokio::test]
-async fn a_delivery_whose_retry_was_delivered_is_not_sent_again_and_the_counts_agree_with_the_list() {
+async fn a_delivery_with_a_successful_retry_is_not_resent() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let body = message(&office, 1).await;
@@ -72,7 +72,7 @@ async fn a_delivery_whose_retry_was_delivered_is_not_sent_again_and_the_counts_a
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_retry_and_an_attempt_at_the_same_time_end_as_one() {
+async fn a_concurrent_retry_and_attempt_end_as_one() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let body = message(&office, 1).await;
@@ -119,7 +119,7 @@ async fn a_retry_and_an_attempt_at_the_same_time_end_as_one() {
 }
 
 #[tokio::test]
-async fn the_list_of_one_who_signed_up_again_shows_what_can_be_read_by_id() {
+async fn the_list_after_a_new_sign_up_includes_the_deliveries_readable_by_id() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let body = message(&office, 1).await;
@@ -144,7 +144,7 @@ async fn the_list_of_one_who_signed_up_again_shows_what_can_be_read_by_id() {
 }
 
 #[tokio::test]
-async fn a_test_can_be_formed_like_the_events_of_a_scope() {
+async fn a_test_can_use_the_format_of_a_scopes_events() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     sign_up(&office, &receiver.url, &["Claims", "Patients"]).await;
@@ -172,7 +172,7 @@ async fn a_test_can_be_formed_like_the_events_of_a_scope() {
     bare.expect(200);
 }
 
-async fn a_replay_sends_what_the_practice_logged_in_a_time_under_the_same_event_ids(office: Office) {
+async fn a_replay_sends_the_events_of_a_period_under_the_same_ids(office: Office) {
     let receiver = Receiver::start().await;
     sign_up(&office, &receiver.url, &["Claims", "Payments"]).await;
     for (id, table, time) in [
@@ -213,10 +213,10 @@ async fn a_replay_sends_what_the_practice_logged_in_a_time_under_the_same_event_
     let of_replay = rows.iter().filter(|it| it["replay"] == name).count();
     assert_eq!((rows.len(), of_replay), (9, 3));
 }
-on_both_databases!(a_replay_sends_what_the_practice_logged_in_a_time_under_the_same_event_ids);
+on_both_databases!(a_replay_sends_the_events_of_a_period_under_the_same_ids);
 
 #[tokio::test]
-async fn a_replay_reaches_what_happened_while_the_subscription_was_disabled_and_before_there_was_one() {
+async fn a_replay_includes_events_from_before_or_outside_the_subscription() {
     let receiver = Receiver::start().await;
     let office = Office::open(Engine::Sqlite).await;
     run_sql(&office.db, &row_at(1, "claims", "2026-03-08T12:00:00Z")).await;
@@ -242,7 +242,7 @@ async fn a_replay_reaches_what_happened_while_the_subscription_was_disabled_and_
 }
 
 #[tokio::test]
-async fn a_replay_with_a_key_sends_nothing_twice_and_is_bounded() {
+async fn a_replay_with_an_idempotency_key_sends_nothing_twice() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let body = message(&office, 1).await;
@@ -299,7 +299,7 @@ async fn a_replay_with_a_key_sends_nothing_twice_and_is_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replay_of_too_much_sends_nothing() {
+async fn a_replay_over_the_limit_sends_nothing() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let many = "insert into log (log_id, table_name, action, record_id, logged_at)
@@ -312,7 +312,7 @@ async fn a_replay_of_too_much_sends_nothing() {
 }
 
 #[tokio::test]
-async fn a_replay_is_for_the_keys_practice_and_for_scopes_that_a_live_key_grants() {
+async fn a_replay_covers_only_the_practice_of_the_key_and_granted_scopes() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     message(&office, 1).await;
@@ -326,7 +326,7 @@ async fn a_replay_is_for_the_keys_practice_and_for_scopes_that_a_live_key_grants
 }
 
 #[tokio::test]
-async fn a_replay_is_queued_beside_what_happens_now() {
+async fn a_replay_is_queued_separately_from_current_events() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let body = message(&office, 1).await;
@@ -341,4 +341,56 @@ async fn a_replay_is_queued_beside_what_happens_now() {
     assert!(response.batch_item_failures.is_empty());
     let key = Delivery::key_of_message(&message);
     assert_eq!(office.app.control.delivery(&key).await.unwrap().unwrap().replay.as_deref(), Some("p-1"));
+}
+
+#[tokio::test]
+async fn a_key_that_comes_again_after_its_day_names_the_same_replay_only_for_the_same_body() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    attempt(&office, &body, 1).await;
+    let days =
+        [("2026-03-09T00:00:00Z", "2026-03-10T00:00:00Z"), ("2026-03-09T01:00:00Z", "2026-03-10T00:00:00Z")];
+    let mut names = Vec::new();
+    for (time, (from, to)) in [
+        ("2026-03-09T12:00:00Z", days[0]),
+        ("2026-03-10T13:00:00Z", days[1]),
+        ("2026-03-11T14:00:00Z", days[0]),
+    ] {
+        office.set_time(time);
+        let authorization = format!("Bearer {}", office.token("all").await);
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("content-type", "application/json"),
+            ("idempotency-key", "replay-1"),
+        ];
+        let times = json!({ "from": from, "to": to }).to_string();
+        let reply = office.call("POST", REPLAY, &headers, Some(&times)).await;
+        names.push(reply.expect(201)["data"]["replay"].as_str().unwrap().to_owned());
+        deliver(&office).await;
+    }
+    assert!(names[0] != names[1] && names[0] == names[2], "{names:?}");
+    assert_eq!(receiver.received().len(), 3, "the event, and once for each of the two replays");
+    assert_eq!(office.post(REPLAY, &json!({ "from": days[0].0, "to": days[0].1 })).await.status, 201);
+    let without = office.post(REPLAY, &json!({ "from": days[0].0, "to": days[0].1 })).await;
+    assert!(!names.contains(&without.expect(201)["data"]["replay"].as_str().unwrap().to_owned()));
+}
+
+#[tokio::test]
+async fn two_replays_in_one_second_have_two_names() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    attempt(&office, &body, 1).await;
+    let times = json!({ "from": "2026-03-09T00:00:00Z", "to": "2026-03-10T00:00:00Z" });
+    let mut names = Vec::new();
+    for _ in 0..2 {
+        let reply = office.post(REPLAY, &times).await;
+        names.push(reply.expect(201)["data"]["replay"].clone());
+        deliver(&office).await;
+    }
+    assert_ne!(names[0], names[1]);
+    assert_eq!(receiver.received().len(), 3, "each sends the event");
+    let names: Vec<String> = (0..50).map(|_| officepro_operator::new_name().unwrap()).collect();
+    assert_eq!(names.iter().collect::<std::collections::HashSet<_>>().len(), 50, "an operator's, too");
 }

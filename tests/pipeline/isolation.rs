@@ -59,7 +59,7 @@ async fn hang(office: &Office) -> Transaction {
 }
 
 /// Writes events of `OtherOffice`, one after the other, and waits for each.
-async fn events_come(office: &Office, ids: std::ops::RangeInclusive<i64>) {
+async fn write_and_await_events(office: &Office, ids: std::ops::RangeInclusive<i64>) {
     for id in ids {
         run_sql(&office.other_db, &row(id, "claims")).await;
         let came =
@@ -81,17 +81,17 @@ async fn while_polled(office: &Office, app: &App, work: impl Future<Output = ()>
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn practices_whose_databases_hang_are_given_up_and_do_not_hold_up_the_events_of_others() {
+async fn hanging_practices_time_out_and_do_not_delay_the_others() {
     let office = office_with_more("env:DSN_DEMOOFFICE").await;
     let lock = hang(&office).await;
     let impatient =
         office.another_app(|parts| parts.config.timeouts.polled_database = Duration::from_secs(1));
-    while_polled(&office, &impatient, events_come(&office, 1..=5)).await;
+    while_polled(&office, &impatient, write_and_await_events(&office, 1..=5)).await;
     lock.end(Ok::<_, shared::sql::Error>(())).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn practices_that_failed_before_wait_for_each_other_only() {
+async fn practices_that_failed_before_wait_only_for_each_other() {
     let office = office_with_more("env:DSN_MISSING").await;
     let lock = hang(&office).await;
     let waiting = async || {
@@ -101,13 +101,13 @@ async fn practices_that_failed_before_wait_for_each_other_only() {
     };
     let work = async {
         // Every slot of the poller is free again when the event has arrived.
-        events_come(&office, 1..=1).await;
+        write_and_await_events(&office, 1..=1).await;
         for number in 1..=HANGING {
             put(&office, &name(number), "env:DSN_DEMOOFFICE").await;
         }
         // Now they hang, and nothing ends them.
         eventually("those that are tried again", async || (waiting().await >= 4).then_some(())).await;
-        events_come(&office, 2..=5).await;
+        write_and_await_events(&office, 2..=5).await;
         lock.end(Ok::<_, shared::sql::Error>(())).await.unwrap();
     };
     while_polled(&office, &office.app, work).await;

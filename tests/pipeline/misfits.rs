@@ -19,7 +19,7 @@ async fn insert(office: &Office, id: i64, table: &str, action: &str, at: &str) {
     office.sql(&text).await;
 }
 
-async fn what_no_scope_has_is_counted_by_table_and_verb(office: Office) {
+async fn rows_without_a_scope_are_counted_by_table_and_verb(office: Office) {
     sign_up(&office, URL, &["Claims", "Patients"]).await;
     let rows = [
         ("tblPatients", "merge"),
@@ -52,7 +52,7 @@ async fn what_no_scope_has_is_counted_by_table_and_verb(office: Office) {
     assert_eq!(state["unknown"].as_array().unwrap().len(), 20);
     assert_eq!(state["otherUnknownRows"], json!(3 + 1 + 11));
 }
-on_both_databases!(what_no_scope_has_is_counted_by_table_and_verb);
+on_both_databases!(rows_without_a_scope_are_counted_by_table_and_verb);
 
 /// `occurredAt` of each event in the queue, by log id.
 async fn times(office: &Office) -> Vec<Value> {
@@ -79,7 +79,7 @@ async fn every_time_is_an_event(office: &Office, unreadable: &[&str], readable: 
 }
 
 #[tokio::test]
-async fn every_time_that_a_text_can_hold_is_an_event() {
+async fn a_row_with_any_text_as_its_time_is_an_event() {
     let office = Office::open(Engine::Sqlite).await;
     let readable = [
         "2026-11-28T10:00:00Z",
@@ -107,14 +107,14 @@ async fn every_time_that_a_text_can_hold_is_an_event() {
 }
 
 #[tokio::test]
-async fn every_time_that_a_timestamp_can_hold_is_an_event() {
+async fn a_row_with_any_timestamp_is_an_event() {
     let office = Office::open(Engine::Postgres).await;
     let unreadable = ["infinity", "-infinity", "294276-12-31 23:59:59+00", "4713-01-01 00:00:00+00 BC"];
     every_time_is_an_event(&office, &unreadable, &["2026-11-28 10:00:00+00"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_record_id_beyond_what_json_readers_keep_is_sent_as_text_too() {
+async fn a_record_id_beyond_json_precision_is_sent_as_text_too() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let large = 9_007_199_254_740_993_i64;
@@ -145,7 +145,7 @@ async fn a_record_id_beyond_what_json_readers_keep_is_sent_as_text_too() {
 
 /// `SQLite` stores values of any type in any column.
 #[tokio::test]
-async fn a_row_is_read_whatever_its_columns_hold() {
+async fn a_row_with_any_column_values_is_read() {
     let office = Office::open(Engine::Sqlite).await;
     sign_up(&office, URL, &["Claims"]).await;
     let blob = |text: &str| format!("cast('{text}' as blob)");
@@ -205,7 +205,7 @@ async fn rows_with_ids_below_1_are_counted_and_raise_an_alarm_once(office: Offic
 }
 on_both_databases!(rows_with_ids_below_1_are_counted_and_raise_an_alarm_once);
 
-async fn a_log_whose_ids_begin_below_0_is_known_to_the_monitor(office: Office) {
+async fn a_log_with_negative_ids_is_reported_to_the_monitor(office: Office) {
     for id in -2_147_483_648..-2_147_483_645 {
         write(&office, id, "claims").await;
     }
@@ -224,11 +224,11 @@ async fn a_log_whose_ids_begin_below_0_is_known_to_the_monitor(office: Office) {
     assert_eq!(alarms(&office).await, 0);
     assert_eq!(take_log_ids(&office).await, [1]);
 }
-on_both_databases!(a_log_whose_ids_begin_below_0_is_known_to_the_monitor);
+on_both_databases!(a_log_with_negative_ids_is_reported_to_the_monitor);
 
 /// A row in flight at a sign-up counts as new in every format of its time.
 #[tokio::test]
-async fn a_row_in_flight_at_a_sign_up_comes_however_times_are_written() {
+async fn a_row_in_flight_at_a_sign_up_is_sent_in_any_time_format() {
     for at in ["2026-03-09T12:00:00Z", "03/09/2026 12:00 PM", "2026-03-09 12:00:00", "infinity"] {
         let office = Office::open(Engine::Sqlite).await;
         let rows = |ids: std::ops::RangeInclusive<i64>| {

@@ -27,7 +27,7 @@ async fn stored_bytes(office: &Office) -> usize {
     format!("{:?}", item.item.unwrap()).len()
 }
 
-async fn a_stray_id_is_sent_once_and_the_rows_at_the_old_position_go_on(office: Office) {
+async fn a_stray_id_is_sent_once_and_the_log_continues_at_the_old_position(office: Office) {
     sign_up(&office, URL, &["Claims"]).await;
     for id in [1, 2, STRAY, STRAY + 3] {
         write(&office, id, "claims").await;
@@ -51,9 +51,9 @@ async fn a_stray_id_is_sent_once_and_the_rows_at_the_old_position_go_on(office: 
     assert_eq!((&state["lastLogId"], &state["islands"]), (&json!(6), &islands));
     assert_eq!(state.get("epoch"), None, "no new epoch began");
 }
-on_both_databases!(a_stray_id_is_sent_once_and_the_rows_at_the_old_position_go_on);
+on_both_databases!(a_stray_id_is_sent_once_and_the_log_continues_at_the_old_position);
 
-async fn a_subscription_that_begins_after_a_stray_id_gets_what_follows_at_the_old_position(office: Office) {
+async fn a_subscription_after_a_stray_id_gets_rows_at_the_old_position(office: Office) {
     for id in [1, 2, STRAY] {
         write(&office, id, "claims").await;
     }
@@ -67,7 +67,7 @@ async fn a_subscription_that_begins_after_a_stray_id_gets_what_follows_at_the_ol
         assert_eq!(take_log_ids(&office).await, [id]);
     }
 }
-on_both_databases!(a_subscription_that_begins_after_a_stray_id_gets_what_follows_at_the_old_position);
+on_both_databases!(a_subscription_after_a_stray_id_gets_rows_at_the_old_position);
 
 /// 2,600 rows with ids that are multiples of ten, as some replicated databases assign them.
 async fn tens(office: &Office, from: i64, to: i64) {
@@ -75,7 +75,7 @@ async fn tens(office: &Office, from: i64, to: i64) {
     office.sql(&rows.join(";")).await;
 }
 
-async fn ids_with_an_increment_stop_nothing_and_cost_a_small_item(office: Office) {
+async fn ids_with_an_increment_delay_nothing_and_fit_into_a_small_item(office: Office) {
     sign_up(&office, URL, &["Claims"]).await;
     let mut sent = Vec::new();
     for from in [1, 1_301] {
@@ -97,9 +97,9 @@ async fn ids_with_an_increment_stop_nothing_and_cost_a_small_item(office: Office
     }
     assert_eq!(dispatch_state(&office).await["lastLogId"], 26_000);
 }
-on_both_databases!(ids_with_an_increment_stop_nothing_and_cost_a_small_item);
+on_both_databases!(ids_with_an_increment_delay_nothing_and_fit_into_a_small_item);
 
-async fn a_subscription_to_a_log_with_an_increment_gets_nothing_of_before(office: Office) {
+async fn a_subscription_to_a_log_with_an_increment_gets_only_new_rows(office: Office) {
     tens(&office, 1, 1_500).await;
     office.set_time("2026-03-09T13:00:00Z");
     sign_up(&office, URL, &["Claims"]).await;
@@ -109,7 +109,7 @@ async fn a_subscription_to_a_log_with_an_increment_gets_nothing_of_before(office
     poll(&office).await;
     assert_eq!(take_log_ids(&office).await, [15_010]);
 }
-on_both_databases!(a_subscription_to_a_log_with_an_increment_gets_nothing_of_before);
+on_both_databases!(a_subscription_to_a_log_with_an_increment_gets_only_new_rows);
 
 async fn run(conn: &mut Conn, text: &str) {
     let Conn::Postgres(connection) = conn else { panic!("PostgreSQL") };
@@ -121,7 +121,7 @@ async fn session(db: &TenantDb) -> Conn {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn blocks_of_ids_that_sessions_use_for_hours_are_read_to_their_end() {
+async fn id_blocks_that_sessions_use_for_hours_are_read_completely() {
     let office = Office::open(Engine::Postgres).await;
     sign_up(&office, URL, &["Claims"]).await;
     let insert =

@@ -1,8 +1,13 @@
 //! Endpoints that answer 429: the pace limits calls, no event is lost, and waiting uses up no
 //! attempts.
 
+use std::time::Duration;
+
 use serde_json::json;
-use shared::domain::delivery::DeliveryStatus;
+use shared::{
+    control::subscriptions::{LastError, Slots},
+    domain::{delivery::DeliveryStatus, pace::Slot, webhook_event::EventMessage},
+};
 use webhook_fanout::Lane;
 
 use super::{
@@ -21,7 +26,7 @@ fn rejection(after: &str) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_429_holds_the_endpoint_and_uses_up_no_attempt() {
+async fn a_429_pauses_the_endpoint_and_uses_no_attempt() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let (one, two) = (message(&office, 1).await, message(&office, 2).await);
@@ -34,6 +39,8 @@ async fn a_429_holds_the_endpoint_and_uses_up_no_attempt() {
     let data = &shown.expect(200)["data"];
     assert_eq!((&data["lane"], &data["heldUntil"]), (&json!("slow"), &json!("2026-03-09T12:02:00Z")));
     assert_eq!(data["lastError"]["statusCode"], 429);
+    assert!(data["rate"].as_f64().unwrap() >= 2.0, "{data}");
+    assert_eq!(data["lastSuccessAt"], json!(null));
     let monitor = office.admin("GET", "/v1/admin/webhooks/monitor", None).await;
     assert_eq!(monitor.expect(200)["breakers"][0]["state"], "held");
 
@@ -69,10 +76,12 @@ async fn a_429_holds_the_endpoint_and_uses_up_no_attempt() {
     let breaker = &monitor.expect(200)["breakers"][0];
     assert_eq!((&breaker["state"], &breaker["failingSince"]), (&json!("paced"), &json!(null)));
     assert!(breaker["rate"].as_f64().unwrap() >= 2.0);
+    let shown = office.get("/v1/webhooks").await;
+    assert_eq!(shown.expect(200)["data"]["lastSuccessAt"], "2026-03-09T12:02:00Z");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_retry_after_is_read_in_every_form_and_bounded() {
+async fn retry_after_is_accepted_in_every_form_and_capped() {
     for (after, until) in [
         ("30", "2026-03-09T12:00:30Z"),
         ("Mon, 09 Mar 2026 12:10:00 GMT", "2026-03-09T12:10:00Z"),
@@ -93,7 +102,7 @@ async fn a_retry_after_is_read_in_every_form_and_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_that_are_rejected_together_lower_the_rate_once() {
+async fn concurrent_rejections_lower_the_rate_once() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let mut bodies = Vec::new();
@@ -112,7 +121,7 @@ async fn calls_that_are_rejected_together_lower_the_rate_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_event_that_only_meets_429_fails_in_the_end_and_so_does_its_endpoint() {
+async fn an_event_that_only_gets_429_finally_fails() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let one = message(&office, 1).await;
@@ -127,4 +136,81 @@ async fn an_event_that_only_meets_429_fails_in_the_end_and_so_does_its_endpoint(
     let two = message(&office, 2).await;
     send(&office, Lane::Slow, &[&two]).await;
     assert!(!subscription(&office).await.is_active(), "five days of nothing but failures");
+}
+
+/// Rejects a call of the endpoint at `now` in this slot; it asks for these seconds.
+async fn reject(office: &Office, slot: Option<&Slot>, seconds: u64) {
+    let mut known = subscription(office).await;
+    let error = LastError { at: office.app.clock.now(), status_code: Some(429), message: None };
+    let asked = Some(Duration::from_secs(seconds));
+    office.app.control.note_rejection(&mut known, slot, asked, error).await.unwrap();
+}
+
+async fn take(office: &Office, count: usize) -> Vec<Slot> {
+    let (mut known, now) = (subscription(office).await, office.app.clock.now());
+    let taken = office.app.control.take_slots(&mut known, count, now).await.unwrap();
+    let Slots::Taken(slots) = taken else { panic!("{taken:?}") };
+    slots
+}
+
+fn in_slot(body: &str, slot: Slot) -> String {
+    let message: EventMessage = serde_json::from_str(body).unwrap();
+    serde_json::to_string(&message.in_slot(Some(slot))).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_is_void_while_the_endpoint_is_held_for_longer_than_was_known() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let one = message(&office, 1).await;
+    reject(&office, None, 1).await;
+    let slot = take(&office, 1).await[0];
+    // Another call of the same burst was rejected, and asked for a minute.
+    reject(&office, None, 60).await;
+    let pace = subscription(&office).await.breaker.pace(office.app.clock.now()).cloned().unwrap();
+    assert_eq!(pace.series, slot.series, "the rate was lowered for the first of them");
+    office.set_time("2026-03-09T12:00:01Z");
+    send(&office, Lane::Slow, &[&in_slot(&one, slot)]).await;
+    assert_eq!(receiver.received().len(), 0);
+    let next = delivery(&office, 1).await.next_attempt_at.unwrap();
+    assert!(next >= "2026-03-09T12:01:00Z".parse().unwrap(), "{next}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_is_void_after_a_rejection_that_began_another_series() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let one = message(&office, 1).await;
+    reject(&office, None, 1).await;
+    let slots = take(&office, 10).await;
+    office.set_time("2026-03-09T12:00:02Z");
+    reject(&office, Some(&slots[1]), 1).await;
+    office.set_time("2026-03-09T12:00:03.2Z");
+    let void = slots.into_iter().find(|it| it.instant() >= office.app.clock.now()).unwrap();
+    // Others are before it in the line of the new series.
+    take(&office, 60).await;
+    send(&office, Lane::Slow, &[&in_slot(&one, void)]).await;
+    assert_eq!(receiver.received().len(), 0);
+    let next = delivery(&office, 1).await.next_attempt_at.unwrap();
+    assert!(next > void.instant(), "it has a slot at the end of the line: {next}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_that_accepts_the_highest_rate_is_no_longer_limited() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let (one, two) = (message(&office, 1).await, message(&office, 2).await);
+    reject(&office, None, 1).await;
+    let slots = take(&office, 400).await;
+    let fastest = *slots.iter().find(|it| it.is_fastest()).unwrap();
+    office.set_time(&slots[0].instant().to_string());
+    send(&office, Lane::Slow, &[&in_slot(&one, slots[0])]).await;
+    let paced = subscription(&office).await.breaker.pace(office.app.clock.now()).is_some();
+    assert!(paced, "a call at a low rate lifts nothing");
+    office.set_time(&fastest.instant().to_string());
+    send(&office, Lane::Slow, &[&in_slot(&two, fastest)]).await;
+    assert_eq!(receiver.received().len(), 2);
+    assert_eq!(subscription(&office).await.breaker.pace(office.app.clock.now()), None);
+    let monitor = office.admin("GET", "/v1/admin/webhooks/monitor", None).await;
+    assert_eq!(monitor.expect(200)["breakers"], json!([]));
 }

@@ -15,7 +15,7 @@ use crate::{
 
 const URL: &str = "https://partner.example.com/hook";
 
-async fn only_wanted_events_after_signup_are_sent_and_each_once(office: Office) {
+async fn only_subscribed_events_after_the_sign_up_are_sent_once(office: Office) {
     write(&office, 1, "claims").await;
     sign_up(&office, URL, &["Claims", "Encounters"]).await;
     poll(&office).await;
@@ -28,9 +28,9 @@ async fn only_wanted_events_after_signup_are_sent_and_each_once(office: Office) 
     poll(&office).await;
     assert_eq!(take_log_ids(&office).await, Vec::<i64>::new());
 }
-on_both_databases!(only_wanted_events_after_signup_are_sent_and_each_once);
+on_both_databases!(only_subscribed_events_after_the_sign_up_are_sent_once);
 
-async fn ids_that_are_committed_out_of_order_all_arrive(office: Office) {
+async fn ids_committed_out_of_order_are_all_delivered(office: Office) {
     sign_up(&office, URL, &["Claims"]).await;
     for id in [1, 4, 7] {
         write(&office, id, "claims").await;
@@ -43,7 +43,7 @@ async fn ids_that_are_committed_out_of_order_all_arrive(office: Office) {
         assert_eq!(take_log_ids(&office).await, [id]);
     }
 }
-on_both_databases!(ids_that_are_committed_out_of_order_all_arrive);
+on_both_databases!(ids_committed_out_of_order_are_all_delivered);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_that_commits_after_a_later_one_is_not_skipped() {
@@ -63,7 +63,7 @@ async fn a_transaction_that_commits_after_a_later_one_is_not_skipped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_event_in_flight_at_signup_is_delivered_and_one_committed_before_is_not() {
+async fn an_event_in_flight_at_the_sign_up_is_sent_but_an_earlier_one_is_not() {
     let office = Office::open(Engine::Postgres).await;
     // A first subscription, and one enabled again after it was disabled: the poller's position is
     // behind by then.
@@ -88,7 +88,7 @@ async fn an_event_in_flight_at_signup_is_delivered_and_one_committed_before_is_n
     }
 }
 
-async fn a_new_subscription_waits_for_what_is_missing_below_it_however_long(office: Office) {
+async fn a_new_subscription_waits_for_gaps_below_its_start(office: Office) {
     for id in [2, 3, 6, 9] {
         write(&office, id, "claims").await;
     }
@@ -106,9 +106,9 @@ async fn a_new_subscription_waits_for_what_is_missing_below_it_however_long(offi
     poll(&office).await;
     assert_eq!(take_log_ids(&office).await, [4]);
 }
-on_both_databases!(a_new_subscription_waits_for_what_is_missing_below_it_however_long);
+on_both_databases!(a_new_subscription_waits_for_gaps_below_its_start);
 
-async fn only_ids_that_may_be_in_flight_are_waited_for(office: Office) {
+async fn the_poller_waits_only_for_ids_that_may_be_in_flight(office: Office) {
     let (recent, mut conn) = ("2026-03-09T11:50:01Z", office.db.connection().await.unwrap());
     for id in [2, 5, 8, 12, 14] {
         let text = row(id, "claims");
@@ -135,9 +135,9 @@ async fn only_ids_that_may_be_in_flight_are_waited_for(office: Office) {
     );
     assert_eq!(missing(0, 1_000, 9).await, []);
 }
-on_both_databases!(only_ids_that_may_be_in_flight_are_waited_for);
+on_both_databases!(the_poller_waits_only_for_ids_that_may_be_in_flight);
 
-async fn an_id_that_comes_hours_later_is_sent_all_the_same(office: Office) {
+async fn an_id_that_appears_hours_later_is_sent(office: Office) {
     sign_up(&office, URL, &["Claims"]).await;
     write(&office, 4, "claims").await;
     poll(&office).await;
@@ -151,9 +151,9 @@ async fn an_id_that_comes_hours_later_is_sent_all_the_same(office: Office) {
         assert_eq!(take_log_ids(&office).await, [id]);
     }
 }
-on_both_databases!(an_id_that_comes_hours_later_is_sent_all_the_same);
+on_both_databases!(an_id_that_appears_hours_later_is_sent);
 
-async fn a_backlog_larger_than_a_chunk_is_read_to_its_end(office: Office) {
+async fn a_backlog_larger_than_a_batch_is_read_completely(office: Office) {
     sign_up(&office, URL, &["Claims"]).await;
     let rows: Vec<String> = (1..=1_203).filter(|id| id % 7 != 0).map(|id| row(id, "claims")).collect();
     office.sql(&rows.join(";")).await;
@@ -165,10 +165,10 @@ async fn a_backlog_larger_than_a_chunk_is_read_to_its_end(office: Office) {
     poll(&office).await;
     assert_eq!(take_log_ids(&office).await.len(), 1_203 / 7);
 }
-on_both_databases!(a_backlog_larger_than_a_chunk_is_read_to_its_end);
+on_both_databases!(a_backlog_larger_than_a_batch_is_read_completely);
 
 #[tokio::test]
-async fn one_practice_that_cannot_be_read_does_not_hold_up_the_other() {
+async fn an_unreadable_practice_does_not_delay_the_other() {
     let office = Office::open(Engine::Sqlite).await;
     sign_up(&office, URL, &["Claims"]).await;
     let other = office.token("other").await;
@@ -188,7 +188,7 @@ async fn one_practice_that_cannot_be_read_does_not_hold_up_the_other() {
 }
 
 #[tokio::test]
-async fn a_practice_that_another_process_holds_is_left_alone_until_its_lease_ends() {
+async fn a_practice_leased_by_another_process_is_skipped_until_the_lease_ends() {
     let office = Office::open(Engine::Sqlite).await;
     sign_up(&office, URL, &["Claims"]).await;
     write(&office, 1, "claims").await;
@@ -209,7 +209,7 @@ async fn a_practice_that_another_process_holds_is_left_alone_until_its_lease_end
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn within_its_minute_the_poller_polls_again_and_again() {
+async fn the_poller_polls_repeatedly_within_its_minute() {
     let office = Office::open(Engine::Sqlite).await;
     sign_up(&office, URL, &["Claims"]).await;
     let deadline = office.app.clock.now() + Duration::from_mins(1);

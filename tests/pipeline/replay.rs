@@ -19,7 +19,7 @@ async fn replay(office: &Office, from: &str, to: &str, all: bool, name: &str) ->
 }
 
 #[tokio::test]
-async fn a_replay_sends_what_failed_in_a_time_once_more_and_keeps_the_event_ids() {
+async fn a_replay_resends_the_failed_events_of_a_period_under_the_same_ids() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     // Each event in its own minute; the first uses up all its attempts.
@@ -65,4 +65,39 @@ async fn a_replay_sends_what_failed_in_a_time_once_more_and_keeps_the_event_ids(
     assert_eq!(statuses, [DeliveryStatus::Delivered, DeliveryStatus::Retrying], "with the full schedule");
     let monitor = office.admin("GET", "/v1/admin/webhooks/monitor", None).await;
     assert_eq!(monitor.expect(200)["summary"]["totalDeliveries"], json!(7));
+}
+
+#[tokio::test]
+async fn a_replay_of_failures_leaves_out_what_a_retry_delivered_and_what_is_still_attempted() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    // 1 is delivered by a retry, 2 waits for its next attempt, 3 has used up all attempts.
+    for (id, attempts) in [(1, 1), (2, 1), (3, 8)] {
+        let body = message(&office, id).await;
+        for number in 1..=attempts {
+            receiver.then(Answer::status(500));
+            attempt(&office, &body, number).await;
+        }
+    }
+    let retry = format!("/v1/webhooks/deliveries/{}/retry", super::delivery(&office, 1).await.id);
+    assert_eq!(office.post(&retry, &json!({})).await.expect(200)["data"]["success"], true);
+    // 4 is withheld until its partner has access again.
+    let body = message(&office, 4).await;
+    office.admin("POST", "/v1/admin/webhooks/1/pause", None).await.expect(200);
+    attempt(&office, &body, 1).await;
+    office.admin("POST", "/v1/admin/webhooks/1/resume", None).await.expect(200);
+    let withheld = super::delivery(&office, 4).await;
+    assert!(withheld.withheld.is_some() && withheld.next_attempt_at.is_some(), "{withheld:?}");
+    for message in receive(&office).await {
+        office.queue.delete(&message).await;
+    }
+    let sent = async |all, name: &str| {
+        let count = replay(&office, "00:00:00", "23:59:59", all, name).await;
+        let mut ids = super::take_log_ids(&office).await;
+        ids.dedup();
+        assert_eq!(ids.len(), count);
+        ids
+    };
+    assert_eq!(sent(false, "r1").await, [3]);
+    assert_eq!(sent(true, "r2").await, [1, 3], "all includes what a retry delivered");
 }

@@ -37,7 +37,7 @@ async fn write_others(office: &Office, ids: std::ops::RangeInclusive<i64>) {
     office.sql(&rows.join(";")).await;
 }
 
-async fn a_log_that_begins_anew_is_read_from_its_beginning_under_new_event_ids(office: Office) {
+async fn a_restarted_log_is_read_from_its_start_under_new_event_ids(office: Office) {
     sign_up(&office, URL, &["Claims"]).await;
     for id in 1..=5 {
         write(&office, id, "claims").await;
@@ -61,9 +61,9 @@ async fn a_log_that_begins_anew_is_read_from_its_beginning_under_new_event_ids(o
     poll(&office).await;
     assert_eq!(take_event_ids(&office).await, ["DemoOffice-2.2"], "a second restart, with other ids");
 }
-on_both_databases!(a_log_that_begins_anew_is_read_from_its_beginning_under_new_event_ids);
+on_both_databases!(a_restarted_log_is_read_from_its_start_under_new_event_ids);
 
-async fn a_log_that_is_only_cleared_has_not_begun_anew(office: Office) {
+async fn a_cleared_log_is_not_a_restarted_one(office: Office) {
     sign_up(&office, URL, &["Claims"]).await;
     for id in 1..=3 {
         write(&office, id, "claims").await;
@@ -78,9 +78,9 @@ async fn a_log_that_is_only_cleared_has_not_begun_anew(office: Office) {
     assert_eq!(take_event_ids(&office).await, [1, 2, 3, 4, 5].map(|id| format!("DemoOffice-{id}")));
     assert_eq!(dispatch_state(&office).await.get("epoch"), None);
 }
-on_both_databases!(a_log_that_is_only_cleared_has_not_begun_anew);
+on_both_databases!(a_cleared_log_is_not_a_restarted_one);
 
-async fn a_restored_log_is_read_on_from_the_last_row_that_is_the_same(office: Office) {
+async fn a_restored_log_is_read_from_the_last_unchanged_row(office: Office) {
     sign_up(&office, URL, &["Claims"]).await;
     for id in 1..=9 {
         write(&office, id, "claims").await;
@@ -113,9 +113,9 @@ async fn a_restored_log_is_read_on_from_the_last_row_that_is_the_same(office: Of
         ]
     );
 }
-on_both_databases!(a_restored_log_is_read_on_from_the_last_row_that_is_the_same);
+on_both_databases!(a_restored_log_is_read_from_the_last_unchanged_row);
 
-async fn after_a_new_beginning_each_subscription_gets_what_came_after_it_began(office: Office) {
+async fn each_subscription_gets_only_later_rows_after_a_restart(office: Office) {
     for id in 1..=9 {
         write(&office, id, "claims").await;
     }
@@ -139,10 +139,10 @@ async fn after_a_new_beginning_each_subscription_gets_what_came_after_it_began(o
     poll(&office).await;
     assert_eq!(take_event_ids(&office).await, ["DemoOffice-1.5"]);
 }
-on_both_databases!(after_a_new_beginning_each_subscription_gets_what_came_after_it_began);
+on_both_databases!(each_subscription_gets_only_later_rows_after_a_restart);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events_of_a_new_epoch_are_deliveries_of_their_own_and_keep_their_ids_when_sent_again() {
+async fn events_of_a_new_epoch_are_separate_deliveries_with_stable_ids() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     write(&office, 1, "claims").await;
@@ -169,7 +169,7 @@ async fn events_of_a_new_epoch_are_deliveries_of_their_own_and_keep_their_ids_wh
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_beginning_a_jump_and_an_unreadable_row_ring_an_alarm_once_each() {
+async fn a_restart_a_jump_and_an_unreadable_row_each_raise_one_alarm() {
     let office = Office::open(Engine::Sqlite).await;
     sign_up(&office, URL, &["Claims"]).await;
     let logs = Logs::default();
@@ -200,7 +200,7 @@ async fn a_new_beginning_a_jump_and_an_unreadable_row_ring_an_alarm_once_each() 
     faults("the log was restored or began anew; event ids have a new epoch").await;
 }
 
-async fn a_practice_that_was_removed_and_comes_back_has_new_event_ids(office: Office) {
+async fn a_practice_that_is_removed_and_added_again_has_new_event_ids(office: Office) {
     let practice = shared::domain::PracticePass::try_from("DemoOffice").unwrap();
     for epoch in 0..3 {
         sign_up(&office, URL, &["Claims"]).await;
@@ -215,4 +215,4 @@ async fn a_practice_that_was_removed_and_comes_back_has_new_event_ids(office: Of
         assert!(!office.app.control.forget_dispatch(&practice).await.unwrap(), "nothing is left");
     }
 }
-on_both_databases!(a_practice_that_was_removed_and_comes_back_has_new_event_ids);
+on_both_databases!(a_practice_that_is_removed_and_added_again_has_new_event_ids);

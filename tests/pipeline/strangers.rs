@@ -92,7 +92,7 @@ impl Trap {
         Self { count, addresses }
     }
 
-    async fn assert_untouched(&self) {
+    async fn assert_no_connection(&self) {
         // Connections are accepted in order and closed at once: when ours is closed, all earlier
         // ones were counted.
         for address in &self.addresses {
@@ -133,7 +133,7 @@ fn stored(url: &str) -> HookUrl {
 }
 
 #[tokio::test]
-async fn no_socket_is_opened_to_an_address_that_is_not_public() {
+async fn connections_to_addresses_that_are_not_public_are_never_opened() {
     let trap = Trap::set().await;
     for address in NOT_PUBLIC {
         let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
@@ -152,11 +152,11 @@ async fn no_socket_is_opened_to_an_address_that_is_not_public() {
         assert!(HookUrl::parse(&url, Reach::Internet).is_err(), "{url}");
         assert_eq!(post(&client(&["127.0.0.1"]), &stored(&url)).await, Err(Failure::Url), "{url}");
     }
-    trap.assert_untouched().await;
+    trap.assert_no_connection().await;
 }
 
 #[tokio::test]
-async fn a_resolver_that_changes_its_answer_after_sign_up_opens_no_socket() {
+async fn a_changed_dns_answer_after_the_sign_up_opens_no_connection() {
     let trap = Trap::set().await;
     let url = HookUrl::parse("https://partner.example.com/hook", Reach::Internet).unwrap();
     for second in ["127.0.0.1", "::1", "10.0.0.1", "::ffff:127.0.0.1"] {
@@ -164,11 +164,11 @@ async fn a_resolver_that_changes_its_answer_after_sign_up_opens_no_socket() {
         assert_eq!(client.vet(&url).await, Ok(()), "sign-up sees a public address");
         assert_eq!(post(&client, &url).await, Err(Failure::Refused(Refused::NotPublic)), "{second}");
     }
-    trap.assert_untouched().await;
+    trap.assert_no_connection().await;
 }
 
 #[tokio::test]
-async fn a_redirect_opens_no_socket() {
+async fn a_redirect_opens_no_connection() {
     let (first, second) = (Receiver::start().await, Receiver::start().await);
     let local = Client::new(Guard::new(
         Arc::new(Turncoat { answers: vec!["127.0.0.1".parse().unwrap()], asked: AtomicUsize::new(0) }),

@@ -52,8 +52,8 @@ async fn poll(office: &Office, done: &AtomicBool, polls: &AtomicU64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_is_committed_is_sent_by_two_pollers_a_refusing_queue_and_lost_progress() {
-    let office = Office::open_with_refusals(Engine::Postgres).await;
+async fn two_pollers_send_every_committed_row_despite_lost_progress() {
+    let office = Office::open_with_rejecting_queue(Engine::Postgres).await;
     sign_up(&office, "https://partner.example.com/hook", &["Claims"]).await;
     let (committed, done, polls) = (Mutex::default(), AtomicBool::new(false), AtomicU64::new(0));
     let writing = async {

@@ -1,4 +1,4 @@
-//! Stores that take connections and never answer.
+//! Stores that accept connections and never respond.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use shared::control::{Queue, Store};
 use super::{arrange, check, read, wrong};
 use crate::office::{Engine, Office, ends};
 
-/// A configuration whose client waits for ever.
+/// Returns a configuration whose client waits forever.
 macro_rules! patient {
     ($builder:expr, $endpoint:expr) => {
         $builder
@@ -35,7 +35,7 @@ macro_rules! patient {
     };
 }
 
-/// A server that takes connections and says nothing; its address.
+/// Starts a server that accepts connections and sends nothing; returns its address.
 async fn silent_server() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -48,19 +48,19 @@ async fn silent_server() -> String {
     address
 }
 
-fn patient_queue(endpoint: &str) -> Queue {
+fn queue_without_timeout(endpoint: &str) -> Queue {
     let client = aws_sdk_sqs::Client::from_conf(patient!(aws_sdk_sqs::Config::builder(), endpoint));
     let url = |name| format!("{endpoint}/000000000000/{name}");
     Queue::with_client(client, url("EventsQueue"), url("SlowEventsQueue"), url("EventsDeadLetterQueue"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_queue_that_never_answers_is_given_up_and_holds_up_no_other_check() {
+async fn a_hanging_queue_times_out_and_delays_no_other_check() {
     let mut office = Office::open(Engine::Sqlite).await;
     arrange(&office).await;
     let endpoint = silent_server().await;
     let app = office.another_app(|parts| {
-        parts.queue = patient_queue(&endpoint);
+        parts.queue = queue_without_timeout(&endpoint);
         parts.config.timeouts.readiness_check = Duration::from_millis(500);
     });
     office.answer_with(app);
@@ -75,7 +75,7 @@ struct Way {
     client: Client<HttpConnector, Body>,
 }
 
-/// A way to DynamoDB on which whatever asks for the table of deliveries hangs for ever; its
+/// Starts a proxy to DynamoDB on which requests for the deliveries table hang forever; returns its
 /// address.
 async fn hanging_deliveries(office: &Office) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -100,7 +100,7 @@ async fn pass(State(way): State<Way>, headers: HeaderMap, body: Bytes) -> Respon
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_table_that_never_answers_is_named_and_holds_up_no_other_check() {
+async fn a_hanging_table_is_named_and_delays_no_other_check() {
     let mut office = Office::open(Engine::Sqlite).await;
     arrange(&office).await;
     let endpoint = hanging_deliveries(&office).await;

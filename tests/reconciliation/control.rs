@@ -1,7 +1,7 @@
-//! A control plane that is older than what was done with it.
+//! A control plane that is older than later changes to it.
 
 use jiff::{SignedDuration, Timestamp};
-use officepro_local::operations::{
+use officepro_operator::{
     access,
     reconcile::report::{Report, Verdict},
 };
@@ -18,7 +18,7 @@ use crate::{
     webhooks::sign_up,
 };
 
-/// A backup, and its moment; whatever follows comes later.
+/// Makes a backup and returns its moment; all that follows is later.
 pub(super) async fn back_up(office: &Office) -> (Vec<Item>, Timestamp) {
     let at = office.app.clock.now();
     let backup = office.back_up_control().await;
@@ -26,7 +26,7 @@ pub(super) async fn back_up(office: &Office) -> (Vec<Item>, Timestamp) {
     (backup, at)
 }
 
-/// The control plane is restored to the backup and reconciled.
+/// Restores the control plane to the backup, and reconciles it.
 pub(super) async fn restored(
     office: &Office,
     (backup, at): &(Vec<Item>, Timestamp),
@@ -54,7 +54,7 @@ pub(super) async fn new_key(office: &Office, name: &str) -> (String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_that_was_revoked_after_the_backup_does_not_live_again() {
+async fn a_key_revoked_after_the_backup_stays_revoked() {
     for loss in LOSSES {
         let office = Office::open(Engine::Sqlite).await;
         let (by_portal, first) = new_key(&office, "first").await;
@@ -63,23 +63,23 @@ async fn a_key_that_was_revoked_after_the_backup_does_not_live_again() {
         let backup = back_up(&office).await;
         admin(&office, "POST", &format!("/v1/admin/keys/{by_portal}/revoke"), &json!({})).await;
         access::revoke_key(&office.app.control, &by_operator, office.app.clock.now()).await.unwrap();
-        assert!(!office.lets_in(&first).await && !office.lets_in(&second).await);
+        assert!(!office.admits(&first).await && !office.admits(&second).await);
 
         let report = restored(&office, &backup, loss, false).await;
         let rows = expect(&report, "control/keys", Verdict::Open);
         let named = |id: &String| rows.iter().any(|row| row.contains(id));
         assert!(rows.len() == 2 && named(&by_portal) && named(&by_operator), "{rows:?}");
         assert!(
-            office.lets_in(&first).await && office.lets_in(&second).await,
+            office.admits(&first).await && office.admits(&second).await,
             "restored, they live, and a dry run changes nothing"
         );
         let report = office.reconcile(None, Some(backup.1), true).await;
         expect(&report, "control/keys", Verdict::Mended);
         assert_eq!(report.failures().count(), 0, "{}", report.markdown());
         office.a_minute_later();
-        assert!(!office.lets_in(&first).await && !office.lets_in(&second).await);
-        assert!(office.lets_in(&untouched).await);
-        // The records of both acts are back, and once more there is nothing to do.
+        assert!(!office.admits(&first).await && !office.admits(&second).await);
+        assert!(office.admits(&untouched).await);
+        // The records of both actions are back, and a second run has nothing to do.
         let report = office.reconcile(None, Some(backup.1), true).await;
         expect(&report, "control/audit", Verdict::Good);
         expect(&report, "control/keys", Verdict::Good);
@@ -95,7 +95,7 @@ async fn a_key_that_was_revoked_after_the_backup_does_not_live_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_secret_that_was_replaced_after_the_backup_ends_its_key() {
+async fn a_secret_replaced_after_the_backup_ends_its_key() {
     for loss in LOSSES {
         let office = Office::open(Engine::Sqlite).await;
         let (id, old) = new_key(&office, "rotated").await;
@@ -105,12 +105,12 @@ async fn a_secret_that_was_replaced_after_the_backup_ends_its_key() {
         let rows = expect(&report, "control/keys", Verdict::Mended);
         assert!(rows[0].contains("the partner needs a new key"), "{rows:?}");
         office.a_minute_later();
-        assert!(!office.lets_in(&old).await);
+        assert!(!office.admits(&old).await);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_partner_that_was_suspended_after_the_backup_is_suspended_again_unless_it_was_reinstated() {
+async fn a_partner_suspended_after_the_backup_is_suspended_again() {
     for loss in LOSSES {
         let office = Office::open(Engine::Sqlite).await;
         let backup = back_up(&office).await;
@@ -134,13 +134,13 @@ async fn a_partner_that_was_suspended_after_the_backup_is_suspended_again_unless
             let rows = expect(&report, "control/partners", verdict);
             assert_eq!(rows.len(), if suspended { 2 } else { 0 }, "{rows:?}");
             office.a_minute_later();
-            assert_eq!(office.lets_in(&key).await, !suspended);
+            assert_eq!(office.admits(&key).await, !suspended);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_that_were_made_or_changed_after_the_backup_are_named() {
+async fn keys_created_or_changed_after_the_backup_are_named() {
     for loss in LOSSES {
         let office = Office::open(Engine::Sqlite).await;
         let (changed, _) = new_key(&office, "changed").await;
@@ -153,7 +153,7 @@ async fn keys_that_were_made_or_changed_after_the_backup_are_named() {
         let rows = expect(&report, "control/key-terms", Verdict::ByHand);
         assert!(rows.iter().any(|it| it.contains(&made) && it.contains("is lost")), "{rows:?}");
         assert!(rows.iter().any(|it| it.contains(&changed) && it.contains("allowedCidrs")), "{rows:?}");
-        assert!(!office.lets_in(&api_key).await);
+        assert!(!office.admits(&api_key).await);
         let failed: Vec<&str> = report.failures().map(|it| it.id.as_str()).collect();
         assert_eq!(failed, ["control/key-terms"], "terms may have been narrowed");
         // An administrator decides.
@@ -163,7 +163,7 @@ async fn keys_that_were_made_or_changed_after_the_backup_are_named() {
     }
 }
 
-/// An approved request of this company and the token of its claim link.
+/// Returns an approved request of this company and the token of its claim link.
 pub(super) async fn claim_link(office: &Office, company: &str) -> (String, String) {
     let request_body = json!({
         "company": company, "practice": "DemoOffice", "contact": "Nia Bell", "email": "nia@nova.example",
@@ -190,7 +190,7 @@ pub(super) async fn claim(office: &Office, token: &str) -> Reply {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_claim_link_that_was_used_or_withdrawn_after_the_backup_is_good_for_nothing() {
+async fn a_claim_link_used_or_withdrawn_after_the_backup_is_invalid() {
     for loss in LOSSES {
         let office = Office::open(Engine::Sqlite).await;
         let mut links = Vec::new();
@@ -214,7 +214,7 @@ async fn a_claim_link_that_was_used_or_withdrawn_after_the_backup_is_good_for_no
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn subscriptions_are_deleted_and_paused_again_and_lost_ones_are_named() {
+async fn subscriptions_are_deleted_or_paused_again_and_lost_ones_named() {
     for loss in LOSSES {
         let office = Office::open(Engine::Sqlite).await;
         sign_up(&office, "https://partner.example.com/hook", &["Claims"]).await;
@@ -228,7 +228,7 @@ async fn subscriptions_are_deleted_and_paused_again_and_lost_ones_are_named() {
         let report = restored(&office, &backup, loss, true).await;
         expect(&report, "control/subscriptions", Verdict::Mended);
         assert!(subscription().await.unwrap().paused_at.is_some());
-        // Deleted by an administrator; by its partner.
+        // One was deleted by an administrator, the other by its partner.
         for by_partner in [false, true] {
             office.restore_control(&backup.0, loss).await;
             office.a_minute_later();
@@ -242,7 +242,7 @@ async fn subscriptions_are_deleted_and_paused_again_and_lost_ones_are_named() {
             expect(&report, "control/subscriptions", Verdict::Mended);
             assert!(subscription().await.is_none(), "by its partner: {by_partner}");
         }
-        // Signed up, and its secret replaced.
+        // A new sign-up, and a replaced secret.
         office.a_minute_later();
         sign_up(&office, "https://partner.example.com/new", &["Claims"]).await;
         let report = restored(&office, &backup, loss, false).await;
@@ -257,7 +257,7 @@ async fn subscriptions_are_deleted_and_paused_again_and_lost_ones_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_answer_of_the_control_plane_is_about_what_was_lost_and_no_id_is_given_twice() {
+async fn stored_replies_to_lost_calls_are_forgotten_and_no_id_is_reused() {
     let receiver = Receiver::start().await;
     let office = Office::open(Engine::Sqlite).await;
     sign_up(&office, &receiver.url, &["Claims"]).await;
@@ -293,7 +293,7 @@ async fn no_answer_of_the_control_plane_is_about_what_was_lost_and_no_id_is_give
     assert!(office.app.control.next_delivery_id().await.unwrap() > delivered[0].id);
 }
 
-async fn event_ids_of_an_epoch_that_the_control_plane_forgot_are_not_used_again(office: Office) {
+async fn event_ids_of_a_lost_epoch_are_not_reused(office: Office) {
     let receiver = Receiver::start().await;
     sign_up(&office, &receiver.url, &["Claims"]).await;
     let row = |id: i64, record: i64| {
@@ -308,7 +308,7 @@ async fn event_ids_of_an_epoch_that_the_control_plane_forgot_are_not_used_again(
     poll(&office).await;
     deliver(&office).await;
     let backup = back_up(&office).await;
-    // The log begins anew, which only the control plane remembers.
+    // The log restarts, which only the control plane knows.
     office.sql("delete from log").await;
     for id in 1..=3 {
         office.sql(&row(id, 50 + id)).await;
@@ -339,10 +339,10 @@ async fn event_ids_of_an_epoch_that_the_control_plane_forgot_are_not_used_again(
     assert!(seen.values().any(|it| *it == 91) && seen.values().any(|it| *it == 92), "{seen:?}");
     assert_eq!(office.reconcile(None, Some(backup.1), false).await.failures().count(), 0);
 }
-on_both_databases!(event_ids_of_an_epoch_that_the_control_plane_forgot_are_not_used_again);
+on_both_databases!(event_ids_of_a_lost_epoch_are_not_reused);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_that_only_the_practices_database_remembers_is_named() {
+async fn a_key_known_only_to_the_practice_database_is_named() {
     let office = Office::open(Engine::Sqlite).await;
     let backup = back_up(&office).await;
     let (id, api_key) = new_key(&office, "made").await;

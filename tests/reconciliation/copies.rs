@@ -1,7 +1,7 @@
 //! A control table that was restored under another name, and the copies of audit records.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use officepro_local::operations::{
+use officepro_operator::{
     access,
     reconcile::{
         control_copy::{Counts, restore_control},
@@ -18,7 +18,7 @@ use crate::{
     webhooks::sign_up,
 };
 
-/// A table that holds these items.
+/// Creates a table with these items.
 pub(super) async fn table_of(office: &Office, items: &[Item]) -> Store {
     use aws_sdk_dynamodb::types::{
         AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
@@ -48,7 +48,7 @@ pub(super) async fn table_of(office: &Office, items: &[Item]) -> Store {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_missing_comes_back_from_a_restored_table_and_what_was_ended_stays_ended() {
+async fn missing_items_are_copied_back_and_ended_items_stay_ended() {
     let office = Office::open(Engine::Sqlite).await;
     sign_up(&office, "https://partner.example.com/hook", &["Claims"]).await;
     let at = office.app.clock.now();
@@ -62,10 +62,10 @@ async fn what_is_missing_comes_back_from_a_restored_table_and_what_was_ended_sta
         .unwrap();
     office.delete("/v1/webhooks").await.expect(200);
     office.app.calls.flush(&office.app.control, std::time::Duration::from_mins(1)).await;
-    // All is lost.
+    // Everything is lost.
     office.restore_control(&[], Loss::Everything).await;
     office.a_minute_later();
-    assert!(!office.lets_in(&lives).await);
+    assert!(!office.admits(&lives).await);
     let copy = table_of(&office, &backup).await;
     let period = (at, office.app.clock.now());
     let counted = restore_control(&office.app.control, &copy, period, (false, false)).await.unwrap();
@@ -75,8 +75,8 @@ async fn what_is_missing_comes_back_from_a_restored_table_and_what_was_ended_sta
     assert_eq!(counted.counts["subscriptions"], Counts { missing: 1, deleted: 1, ..Counts::default() });
     let copied = restore_control(&office.app.control, &copy, period, (false, true)).await.unwrap();
     assert_eq!(copied.counts, counted.counts);
-    assert!(office.lets_in(&lives).await);
-    assert!(!office.lets_in(&revoked).await, "not even for a moment");
+    assert!(office.admits(&lives).await);
+    assert!(!office.admits(&revoked).await, "not even for a moment");
     let partner = shared::domain::ids::PartnerId("prt_other".into());
     assert_eq!(office.app.control.partner(&partner).await.unwrap().unwrap().status, PartnerStatus::Suspended);
     assert!(office.app.control.subscriptions_of(office.db.practicepass()).await.unwrap().is_empty());
@@ -93,7 +93,7 @@ async fn what_is_missing_comes_back_from_a_restored_table_and_what_was_ended_sta
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_there_stays_unless_it_is_to_be_written_over_and_nothing_ended_is() {
+async fn existing_items_are_overwritten_on_request_and_ended_items_never() {
     let office = Office::open(Engine::Sqlite).await;
     let at = office.app.clock.now();
     let backup = office.back_up_control().await;
@@ -121,10 +121,10 @@ async fn what_is_there_stays_unless_it_is_to_be_written_over_and_nothing_ended_i
             office.app.control.api_key(&shared::domain::ids::KeyId(ended.clone())).await.unwrap().unwrap();
         assert_eq!(key.status, shared::auth::KeyStatus::Revoked);
     }
-    // Damaged: nobody changed it, and it differs.
+    // Damaged: nobody changed the item, but it differs.
     let damaged = office.app.control.api_key(&shared::domain::ids::KeyId(untouched)).await.unwrap().unwrap();
     let damaged = shared::auth::KeyRecord { name: "?".to_owned(), revision: damaged.revision + 1, ..damaged };
-    let write = office.app.control.change_api_key(&damaged).unwrap();
+    let write = office.app.control.change_api_key_write(&damaged).unwrap();
     office.app.control.transact(vec![write]).await.unwrap();
     for (overwrite, kept) in [(false, 3), (true, 2)] {
         let copied = restore_control(&office.app.control, &copy, period, (overwrite, true)).await.unwrap();
@@ -136,7 +136,7 @@ async fn what_is_there_stays_unless_it_is_to_be_written_over_and_nothing_ended_i
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_partners_own_profile_and_a_corrected_time_zone_are_not_written_over() {
+async fn a_partners_profile_and_a_corrected_time_zone_are_not_overwritten() {
     let office = Office::open(Engine::Sqlite).await;
     let control = &office.app.control;
     let at = office.app.clock.now();
@@ -152,21 +152,21 @@ async fn a_partners_own_profile_and_a_corrected_time_zone_are_not_written_over()
         from: None,
         to: Some("America/Denver".to_owned()),
     }];
-    let write = control.new_time_zone(practice, "America/Denver");
+    let write = control.time_zone_write(practice, "America/Denver");
     access::commit(control, write, &act).await.unwrap();
     let copy = table_of(&office, &backup).await;
     let period = (at, office.a_minute_later());
     let copied = restore_control(control, &copy, period, (true, true)).await.unwrap();
     assert_eq!((copied.counts["partners"].kept, copied.counts["practices"].kept), (1, 1), "{copied:?}");
     assert!(office.get("/v1/me").await.expect(200).to_string().contains("Nia Bell"));
-    // Where the item was lost, the former zone is named.
+    // If the item was lost, the former zone is named.
     office.restore_control(&backup, Loss::AllButTheAuditLog).await;
     let rows = expect(&office.reconcile(None, Some(at), false).await, "control/practices", Verdict::ByHand);
     assert!(rows.len() == 1 && rows[0].contains("set-time-zone DemoOffice America/Denver"), "{rows:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_copy_ends_is_named_with_its_reason_and_audited() {
+async fn everything_a_copy_ends_is_named_with_its_reason_and_audited() {
     let office = Office::open(Engine::Sqlite).await;
     let control = &office.app.control;
     let at = office.app.clock.now();
@@ -183,14 +183,14 @@ async fn what_a_copy_ends_is_named_with_its_reason_and_audited() {
     let acts = control.audit_since(now).await.unwrap();
     let ended = acts.iter().find(|it| it.action == "keys.revoke").unwrap();
     assert_eq!(ended.target.as_deref(), Some(id.as_str()));
-    // A run that writes nothing is none.
+    // A run that writes nothing does not count as a restore.
     let now = office.a_minute_later();
     restore_control(control, &copy, (at, now), (false, true)).await.unwrap();
     assert!(control.audit_since(now).await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pauses_claim_links_and_removed_practices_outlive_a_copy_of_before_them() {
+async fn pauses_claim_links_and_removed_practices_survive_an_older_copy() {
     for (lost, overwrite) in [(true, false), (false, true)] {
         let office = Office::open(Engine::Sqlite).await;
         let control = &office.app.control;
@@ -241,7 +241,7 @@ async fn pauses_claim_links_and_removed_practices_outlive_a_copy_of_before_them(
         for id in ["control/subscriptions", "control/claim-links", "control/practices", "control/keys"] {
             expect(&report, id, Verdict::Good);
         }
-        // By the restore that the audit log tells of: nothing else says that the key is lost.
+        // From the restore that the audit log records: nothing else shows that the key is lost.
         expect(&report, "control/answers", if lost { Verdict::Mended } else { Verdict::Good });
         let again = made().await;
         assert_eq!(again.header("idempotent-replayed"), if lost { "" } else { "true" });
@@ -250,7 +250,7 @@ async fn pauses_claim_links_and_removed_practices_outlive_a_copy_of_before_them(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_pollers_hold_and_its_last_runs_are_not_brought_back() {
+async fn the_poller_lease_and_its_last_runs_are_not_copied_back() {
     let office = Office::open(Engine::Sqlite).await;
     let item = |fields: &[(&str, &str)]| -> Item {
         fields
@@ -274,7 +274,7 @@ async fn the_pollers_hold_and_its_last_runs_are_not_brought_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_item_that_changes_meanwhile_is_not_written_over() {
+async fn an_item_changed_meanwhile_is_not_overwritten() {
     let office = Office::open(Engine::Sqlite).await;
     let control = &office.app.control;
     let id =

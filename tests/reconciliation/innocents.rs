@@ -1,7 +1,7 @@
-//! What a reconciliation must not end, and what hides from a careless look.
+//! What a reconciliation must not end, and losses that are easy to miss.
 
 use jiff::SignedDuration;
-use officepro_local::operations::reconcile::report::Verdict;
+use officepro_operator::reconcile::report::Verdict;
 use serde_json::json;
 use shared::{control::reconciliation::Counter, domain::ids::PartnerId};
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_that_lost_scopes_is_named_also_when_another_of_its_terms_is_changed_later() {
+async fn a_key_that_lost_scopes_is_named_despite_a_later_change() {
     for loss in LOSSES {
         let office = Office::open(Engine::Sqlite).await;
         let (id, _) = new_key(&office, "narrowed").await;
@@ -36,7 +36,7 @@ async fn a_key_that_lost_scopes_is_named_also_when_another_of_its_terms_is_chang
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replaced_secret_is_not_kept_alive_by_a_later_rotation_with_an_overlap() {
+async fn a_later_rotation_with_an_overlap_does_not_revive_a_replaced_secret() {
     for (overlap, ends) in [("7d", true), ("0", false)] {
         for loss in LOSSES {
             let office = Office::open(Engine::Sqlite).await;
@@ -49,17 +49,17 @@ async fn a_replaced_secret_is_not_kept_alive_by_a_later_rotation_with_an_overlap
             let renewed = admin(&office, "POST", &rotate, &json!({ "overlap": overlap })).await;
             let renewed = renewed["data"]["apiKey"].as_str().unwrap().to_owned();
             office.a_minute_later();
-            assert_eq!(office.lets_in(&leaked).await, ends);
+            assert_eq!(office.admits(&leaked).await, ends);
             office.reconcile(None, Some(backup.1), true).await;
             office.a_minute_later();
-            assert!(!office.lets_in(&leaked).await, "{overlap} {loss:?}");
-            assert_eq!(office.lets_in(&renewed).await, !ends, "{overlap} {loss:?}");
+            assert!(!office.admits(&leaked).await, "{overlap} {loss:?}");
+            assert_eq!(office.admits(&renewed).await, !ends, "{overlap} {loss:?}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_links_of_others_outlive_the_loss_of_one_that_was_used() {
+async fn other_claim_links_survive_the_loss_of_a_used_one() {
     for loss in LOSSES {
         let office = Office::open(Engine::Sqlite).await;
         let (_, open) = claim_link(&office, "Nova Care").await;
@@ -74,7 +74,7 @@ async fn the_links_of_others_outlive_the_loss_of_one_that_was_used() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_subscription_that_its_partner_replaced_does_not_come_back_with_its_old_address() {
+async fn a_replaced_subscription_does_not_return_with_its_old_address() {
     let office = Office::open(Engine::Sqlite).await;
     sign_up(&office, "https://partner.example.com/old", &["Claims"]).await;
     let backup = back_up(&office).await;
@@ -91,7 +91,7 @@ async fn a_subscription_that_its_partner_replaced_does_not_come_back_with_its_ol
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_subscription_that_got_the_id_of_a_deleted_one_stays() {
+async fn a_new_subscription_with_the_id_of_a_deleted_one_stays() {
     let office = Office::open(Engine::Sqlite).await;
     let backup = back_up(&office).await;
     sign_up(&office, "https://partner.example.com/first", &["Claims"]).await;
@@ -111,7 +111,7 @@ async fn a_new_subscription_that_got_the_id_of_a_deleted_one_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replayed_sign_up_is_no_sign_of_a_restore() {
+async fn a_replayed_sign_up_does_not_indicate_a_restore() {
     let office = Office::open(Engine::Sqlite).await;
     let at = office.app.clock.now();
     office.a_minute_later();

@@ -1,7 +1,8 @@
-//! To which moment the control plane was restored, and whether it was at all.
+//! Determines the moment to which the control plane was restored, and whether it was restored at
+//! all.
 
 use jiff::SignedDuration;
-use officepro_local::operations::{
+use officepro_operator::{
     access,
     reconcile::{control_copy::moment_of, report::Verdict},
     removal,
@@ -21,7 +22,7 @@ async fn revoke(office: &Office, key: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_moment_that_is_later_than_the_copys_hides_nothing() {
+async fn a_moment_later_than_the_copy_hides_nothing() {
     let office = Office::open(Engine::Sqlite).await;
     let key = office.api_key("all").to_owned();
     let backup = office.back_up_control().await;
@@ -33,19 +34,19 @@ async fn a_moment_that_is_later_than_the_copys_hides_nothing() {
     let refused = moment_of(&office.app.control, &copy, Some(too_late), now).await.unwrap_err().to_string();
     assert!(refused.contains("earlier moment") && refused.contains("keys.revoke"), "{refused}");
     office.restore_control(&backup, Loss::Everything).await;
-    assert!(office.lets_in(&key).await);
+    assert!(office.admits(&key).await);
     for (apply, verdict) in [(true, Verdict::Mended), (false, Verdict::Good)] {
         let report = office.reconcile(None, Some(too_late), apply).await;
         let rows = expect(&report, "control/moment", Verdict::ByHand);
         assert!(rows[0].contains("an audit record from then is lost"), "{rows:?}");
         expect(&report, "control/keys", verdict);
         office.a_minute_later();
-        assert!(!office.lets_in(&key).await);
+        assert!(!office.admits(&key).await);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_copys_own_moment_is_accepted() {
+async fn the_moment_of_the_copy_is_accepted() {
     let office = Office::open(Engine::Sqlite).await;
     revoke(&office, "all").await;
     let backup = office.back_up_control().await;
@@ -55,11 +56,11 @@ async fn the_copys_own_moment_is_accepted() {
     let now = office.a_minute_later();
     let copy = table_of(&office, &backup).await;
     assert_eq!(moment_of(&office.app.control, &copy, Some(at), now).await.unwrap(), at);
-    assert!(moment_of(&office.app.control, &copy, None, now).await.is_err(), "nobody says which");
+    assert!(moment_of(&office.app.control, &copy, None, now).await.is_err(), "the moment is unknown");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_nothing_was_restored_nothing_is_forgotten_or_passed_over() {
+async fn nothing_is_forgotten_or_skipped_without_a_restore() {
     let office = Office::open(Engine::Sqlite).await;
     let at = office.app.clock.now();
     office.a_minute_later();
@@ -75,7 +76,7 @@ async fn where_nothing_was_restored_nothing_is_forgotten_or_passed_over() {
     let make = async || office.call("POST", "/v1/admin/keys", &headers, Some(&key.to_string())).await;
     let first = make().await.expect(201)["data"]["id"].clone();
     revoke(&office, "prospects").await;
-    // One link is open, and another was used meanwhile: its request knows the key.
+    // One link is open, and another was used meanwhile: its request names the key.
     let (_, open) = super::control::claim_link(&office, "Nova Care").await;
     let (_, used) = super::control::claim_link(&office, "Vela Care").await;
     office.a_minute_later();
@@ -99,7 +100,7 @@ async fn where_nothing_was_restored_nothing_is_forgotten_or_passed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_practice_that_was_removed_or_added_after_the_backup_is_named() {
+async fn a_practice_removed_or_added_after_the_backup_is_named() {
     for loss in super::LOSSES {
         let office = Office::open(Engine::Sqlite).await;
         let control = &office.app.control;
@@ -113,7 +114,7 @@ async fn a_practice_that_was_removed_or_added_after_the_backup_is_named() {
         let new = shared::domain::PracticePass::try_from("NewClinic").unwrap();
         let entry = Practice { practicepass: new.clone(), registered_at: Some(now), ..entry };
         let added = access::record("practices.add", "NewClinic", now).unwrap();
-        access::commit(control, control.new_practice(&entry), &added).await.unwrap();
+        access::commit(control, control.new_practice_write(&entry), &added).await.unwrap();
         office.a_minute_later();
         office.restore_control(&backup, loss).await;
         assert!(control.practice(&old).await.unwrap().is_some());
@@ -123,7 +124,7 @@ async fn a_practice_that_was_removed_or_added_after_the_backup_is_named() {
         assert!(rows.iter().any(|it| it.starts_with("OldClinic is registered again")), "{rows:?}");
         assert!(rows.iter().any(|it| it.starts_with("NewClinic is lost")), "{rows:?}");
         assert!(report.failures().any(|it| it.id == "control/practices"));
-        // People see to it.
+        // This requires manual work.
         let now = office.a_minute_later();
         removal::remove_practice(control, &old, std::time::Duration::ZERO, now).await.unwrap();
         control.put_practice(&Practice { registered_at: Some(now), ..entry }).await.unwrap();

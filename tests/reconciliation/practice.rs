@@ -1,7 +1,7 @@
 //! A practice's database that is older than the control plane.
 
 use jiff::SignedDuration;
-use officepro_local::operations::reconcile::report::Verdict;
+use officepro_operator::reconcile::report::Verdict;
 use serde_json::{Value, json};
 
 use super::{everything, expect};
@@ -20,7 +20,7 @@ fn visit(time: &str) -> Value {
     })
 }
 
-/// A booking; its id and its request's.
+/// Books a visit; returns its id and the request's.
 async fn book(office: &Office, time: &str, request_id: &str) -> i64 {
     let authorization = format!("Bearer {}", office.token("all").await);
     let headers = [
@@ -33,7 +33,7 @@ async fn book(office: &Office, time: &str, request_id: &str) -> i64 {
     reply.expect(201)["data"]["VisitID"].as_i64().unwrap()
 }
 
-/// The practice's database is as it was when its log ended at `log` and its visits at `visit`.
+/// Restores the practice's database to when its log ended at `log` and its visits at `visit`.
 async fn restore(office: &Office, log: i64, visit: i64) {
     let lost = "(select request_id from log where log_id > ";
     office.sql(&format!("delete from audit_log where request_id in {lost} {log})")).await;
@@ -67,9 +67,7 @@ async fn end_of(office: &Office, table: &str, column: &str) -> i64 {
     office.integer(&format!("select coalesce(max({column}), 0) from {table}")).await
 }
 
-async fn bookings_that_a_restore_lost_are_listed_with_who_made_them_and_their_ids_are_not_given_again(
-    office: Office,
-) {
+async fn lost_bookings_are_listed_with_their_callers_and_ids_not_reused(office: Office) {
     let receiver = Receiver::start().await;
     sign_up(&office, &receiver.url, &["Encounters"]).await;
     let kept = book(&office, "10:00:00", "kept-booking").await;
@@ -119,8 +117,8 @@ async fn bookings_that_a_restore_lost_are_listed_with_who_made_them_and_their_id
         "{acts:?}"
     );
 
-    // The same request books again, for the first answer is lost with its booking; under an id that
-    // nobody knows.
+    // The same request books again, because the first reply is lost with its booking; the new visit
+    // has an id that nobody knows.
     let again = book(&office, "11:00:00", "lost-booking-1").await;
     assert!(again > unsent + 1_000, "{again}");
     poll(&office).await;
@@ -133,7 +131,7 @@ async fn bookings_that_a_restore_lost_are_listed_with_who_made_them_and_their_id
     assert_eq!(unique.len(), ids.len(), "no event id stands for two events: {ids:?}");
     assert!(ids.last().unwrap().starts_with("DemoOffice-1."), "{ids:?}");
 
-    // Once more it finds everything done, and begins no epoch.
+    // A second run finds everything done, and begins no epoch.
     office.a_minute_later();
     let report = office.reconcile(Some(at), None, true).await;
     expect(&report, "DemoOffice/log", Verdict::Good);
@@ -141,17 +139,15 @@ async fn bookings_that_a_restore_lost_are_listed_with_who_made_them_and_their_id
     let state = office.app.control.dispatch_states(Some(office.db.practicepass())).await.unwrap();
     assert_eq!(state[0].progress.epoch, 1);
 
-    // Ids that were passed over for one restore are in the backup of the next.
+    // Ids that were skipped for one restore are in the backup of the next.
     let later = office.later(SignedDuration::from_secs(90));
     office.a_minute_later();
     let report = office.reconcile(Some(later), None, false).await;
     expect(&report, "DemoOffice/record-ids", Verdict::Open);
 }
-on_both_databases!(
-    bookings_that_a_restore_lost_are_listed_with_who_made_them_and_their_ids_are_not_given_again
-);
+on_both_databases!(lost_bookings_are_listed_with_their_callers_and_ids_not_reused);
 
-async fn a_row_that_takes_the_place_of_a_lost_one_behind_the_pollers_back_is_sent(office: Office) {
+async fn a_row_that_reuses_the_id_of_a_lost_one_is_sent(office: Office) {
     sign_up(&office, "https://partner.example.com/hook", &["Encounters"]).await;
     for (time, request) in [("09:00:00", "booking-1"), ("10:00:00", "booking-2"), ("11:00:00", "booking-3")] {
         book(&office, time, request).await;
@@ -165,8 +161,8 @@ async fn a_row_that_takes_the_place_of_a_lost_one_behind_the_pollers_back_is_sen
     poll(&office).await;
     deliver(&office).await;
     restore(&office, log, visits).await;
-    // The EMR goes on, and the poller sees one missing row only; then another row is committed late
-    // under its id.
+    // The EMR continues, and the poller sees only one missing row; then another row is committed
+    // late under its id.
     let insert = "insert into log (log_id, table_name, action, record_id, logged_at) values";
     office.sql(&format!("{insert} ({}, 'visits', 'insert', 71, '2026-03-09T12:10:00Z')", log + 2)).await;
     poll(&office).await;
@@ -184,7 +180,7 @@ async fn a_row_that_takes_the_place_of_a_lost_one_behind_the_pollers_back_is_sen
         ids
     };
     deliver(&office).await;
-    assert!(sent(72).await.is_empty(), "the poller alone can't know of it");
+    assert!(sent(72).await.is_empty(), "the poller alone cannot know it");
     let report = office.reconcile(Some(at), None, true).await;
     let rows = expect(&report, "DemoOffice/log", Verdict::Mended);
     assert!(rows.iter().any(|it| it.contains(&format!("from {} on", log + 1))), "{rows:#?}");
@@ -193,13 +189,13 @@ async fn a_row_that_takes_the_place_of_a_lost_one_behind_the_pollers_back_is_sen
     assert_eq!(sent(72).await, [format!("DemoOffice-1.{}", log + 1)]);
     assert_eq!(office.reconcile(Some(at), None, false).await.failures().count(), 0);
 }
-on_both_databases!(a_row_that_takes_the_place_of_a_lost_one_behind_the_pollers_back_is_sent);
+on_both_databases!(a_row_that_reuses_the_id_of_a_lost_one_is_sent);
 
-async fn a_kept_answer_about_a_record_that_a_partial_restore_lost_is_forgotten(office: Office) {
+async fn a_stored_reply_about_a_lost_record_is_forgotten(office: Office) {
     let id = book(&office, "10:00:00", "kept-answer-1").await;
     let stays = book(&office, "11:00:00", "kept-answer-2").await;
     let at = office.later(SignedDuration::from_secs(90));
-    // One table only was restored.
+    // Only one table was restored.
     office.sql(&format!("delete from visits where visit_id = {id}")).await;
     office.a_minute_later();
     assert_eq!(book(&office, "10:00:00", "kept-answer-1").await, id, "a replay answers about nothing");
@@ -210,9 +206,9 @@ async fn a_kept_answer_about_a_record_that_a_partial_restore_lost_is_forgotten(o
     assert_ne!(book(&office, "10:00:00", "kept-answer-1").await, id);
     assert_eq!(book(&office, "11:00:00", "kept-answer-2").await, stays, "the others are kept");
 }
-on_both_databases!(a_kept_answer_about_a_record_that_a_partial_restore_lost_is_forgotten);
+on_both_databases!(a_stored_reply_about_a_lost_record_is_forgotten);
 
-async fn several_calls_under_one_request_id_are_told_apart(office: Office) {
+async fn several_calls_with_one_request_id_are_distinguished(office: Office) {
     let authorization = format!("Bearer {}", office.token("all").await);
     let headers = [
         ("authorization", authorization.as_str()),
@@ -237,17 +233,17 @@ async fn several_calls_under_one_request_id_are_told_apart(office: Office) {
     assert_eq!(rows.len(), 1);
     assert!(rows[0].starts_with("2026-03-09T12:01:32Z"), "the later one: {rows:?}");
 }
-on_both_databases!(several_calls_under_one_request_id_are_told_apart);
+on_both_databases!(several_calls_with_one_request_id_are_distinguished);
 
 #[tokio::test]
-async fn visits_on_one_another_are_seen() {
+async fn overlapping_visits_are_detected() {
     let office = Office::open(Engine::Sqlite).await;
     let at = office.later(SignedDuration::from_secs(90));
     book(&office, "10:00:00", "booking-1").await;
     book(&office, "14:00:00", "booking-2").await;
     office.a_minute_later();
     expect(&office.reconcile(Some(at), None, false).await, "DemoOffice/overlaps", Verdict::Good);
-    // Past the constraint, as a broken restore may be.
+    // Bypass the constraint, as a faulty restore may.
     office.sql("drop trigger visits_placed_on_update").await;
     let columns = ["starts_at", "ends_at", "provider_starts_at", "provider_ends_at"];
     let moved =
@@ -257,7 +253,7 @@ async fn visits_on_one_another_are_seen() {
 }
 
 #[tokio::test]
-async fn a_database_that_doesnt_answer_is_in_the_report() {
+async fn a_silent_database_is_in_the_report() {
     let office = Office::open(Engine::Sqlite).await;
     let at = office.later(SignedDuration::from_secs(90));
     office.a_minute_later();
@@ -274,7 +270,7 @@ async fn a_database_that_doesnt_answer_is_in_the_report() {
     assert_eq!(report.failures().count(), 1);
 }
 
-async fn a_second_restore_of_the_same_backup_gives_no_id_a_third_meaning(office: Office) {
+async fn a_second_restore_of_the_same_backup_reuses_no_id(office: Office) {
     let (log, visit) = (end_of(&office, "log", "log_id").await, end_of(&office, "visits", "visit_id").await);
     let at = office.later(SignedDuration::from_secs(90));
     office.a_minute_later();
@@ -287,20 +283,20 @@ async fn a_second_restore_of_the_same_backup_gives_no_id_a_third_meaning(office:
     for (number, time) in ["10:00:00", "11:00:00", "14:00:00"].into_iter().enumerate() {
         given.push(book(&office, time, &format!("between-{number}")).await);
     }
-    // The programs of the EMR made some, too, which nothing here knows of.
+    // The EMR's programs created some, too, which nothing here records.
     let used = end_of(&office, "visits", "visit_id").await + 20;
     restore(&office, log, visit).await;
     office.a_minute_later();
-    // As a restored database has no record of the first reconciliation.
+    // A restored database has no record of the first reconciliation.
     office.sql("delete from audit_log where action = 'restore.reconcile'").await;
     expect(&office.reconcile(Some(at), None, true).await, "DemoOffice/record-ids", Verdict::Mended);
     office.a_minute_later();
     let again = book(&office, "10:00:00", "after-1").await;
     assert!(again > used, "{again} was given before: {given:?}, up to {used}");
 }
-on_both_databases!(a_second_restore_of_the_same_backup_gives_no_id_a_third_meaning);
+on_both_databases!(a_second_restore_of_the_same_backup_reuses_no_id);
 
-async fn a_lost_visit_whose_id_was_given_again_before_the_reconciliation_is_named(office: Office) {
+async fn a_lost_visit_with_an_already_reused_id_is_named(office: Office) {
     let receiver = Receiver::start().await;
     sign_up(&office, &receiver.url, &["Encounters"]).await;
     let (log, visit) = (end_of(&office, "log", "log_id").await, end_of(&office, "visits", "visit_id").await);
@@ -311,15 +307,15 @@ async fn a_lost_visit_whose_id_was_given_again_before_the_reconciliation_is_name
     deliver(&office).await;
     restore(&office, log, visit).await;
     office.a_minute_later();
-    assert_eq!(book(&office, "13:00:00", "stranger").await, lost, "nobody had passed over it");
+    assert_eq!(book(&office, "13:00:00", "stranger").await, lost, "nobody had skipped it");
     let report = office.reconcile(Some(at), None, true).await;
     let rows = expect(&report, "DemoOffice/ids-given-again", Verdict::ByHand);
     assert!(rows.len() == 1 && rows[0].contains(&format!("visits {lost}")), "{rows:?}");
     assert!(report.failures().any(|it| it.id == "DemoOffice/ids-given-again"));
 }
-on_both_databases!(a_lost_visit_whose_id_was_given_again_before_the_reconciliation_is_named);
+on_both_databases!(a_lost_visit_with_an_already_reused_id_is_named);
 
-async fn a_moment_that_is_later_than_the_databases_hides_no_lost_booking(office: Office) {
+async fn a_moment_later_than_the_database_hides_no_lost_booking(office: Office) {
     let (log, visit) = (end_of(&office, "log", "log_id").await, end_of(&office, "visits", "visit_id").await);
     office.later(SignedDuration::from_hours(3));
     book(&office, "09:00:00", "early-1").await;
@@ -333,10 +329,10 @@ async fn a_moment_that_is_later_than_the_databases_hides_no_lost_booking(office:
     let rows = expect(&report, "DemoOffice/writes", Verdict::ByHand);
     assert_eq!(rows.len(), 1, "{rows:?}");
 }
-on_both_databases!(a_moment_that_is_later_than_the_databases_hides_no_lost_booking);
+on_both_databases!(a_moment_later_than_the_database_hides_no_lost_booking);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cant_be_mended_now_is_in_the_report_and_holds_up_nothing() {
+async fn a_step_that_fails_is_in_the_report_and_blocks_nothing() {
     let receiver = Receiver::start().await;
     let office = Office::open(Engine::Sqlite).await;
     sign_up(&office, &receiver.url, &["Encounters"]).await;

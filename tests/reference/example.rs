@@ -1,4 +1,4 @@
-//! The description's examples, one of every operation.
+//! The description's examples, one for every operation.
 
 use std::fs;
 
@@ -6,15 +6,15 @@ use serde_json::{Map, Value};
 
 pub(super) const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/src/api/openapi/examples.json");
 
-/// A request, and what it is answered.
+/// A request and its responses.
 #[derive(Clone, Debug)]
 pub(crate) struct Example {
-    /// As in the description, e.g. `GET /v1/me`.
+    /// Its name in the description, e.g. `GET /v1/me`.
     pub(crate) operation: String,
-    /// With its query.
+    /// The path with its query.
     pub(crate) path: String,
     pub(crate) request: Option<Value>,
-    /// By status.
+    /// Responses by status.
     pub(crate) answers: Map<String, Value>,
 }
 
@@ -30,14 +30,14 @@ pub(crate) fn examples() -> Vec<Example> {
     all.into_iter().map(example).collect()
 }
 
-/// Whether the server makes the value up anew each time; its kind is all that can be compared.
-fn is_made_up(operation: &str, name: &str, value: &Value) -> bool {
+/// Whether the server generates a new value each time; only its type can be compared.
+fn is_generated(operation: &str, name: &str, value: &Value) -> bool {
     let random =
         ["accessToken", "apiKey", "claimUrl", "durationMs", "keyId", "nextAttemptAt", "prefix", "secret"];
     let here = [
         ("GET /v1/admin/audit", "requestId"),
         ("POST /v1/webhooks/replay", "replay"),
-        // Each migration and each time-zone database has another number.
+        // Migrations and time-zone databases change their numbers.
         ("GET /v1/admin/readiness", "atLeast"),
         ("GET /v1/admin/readiness", "tzdata"),
         ("GET /v1/admin/readiness", "value"),
@@ -52,8 +52,8 @@ fn is_made_up(operation: &str, name: &str, value: &Value) -> bool {
     random.contains(&name) || name == "id" && value.is_string() || here.contains(&(operation, name))
 }
 
-/// Where the answer differs from the example's: in members, in values, or, where the server makes
-/// them up, in their kind.
+/// Returns where the response differs from the example: in members, in values, or, for generated
+/// values, in their type.
 pub(super) fn differences(operation: &str, name: &str, example: &Value, answer: &Value) -> Vec<String> {
     match (example, answer) {
         (Value::Object(wanted), Value::Object(found)) => {
@@ -70,7 +70,7 @@ pub(super) fn differences(operation: &str, name: &str, example: &Value, answer: 
             pairs.flat_map(|(wanted, found)| differences(operation, name, wanted, found)).collect()
         }
         (wanted, found) if wanted == found => Vec::new(),
-        (wanted, found) if is_made_up(operation, name, found) && same_kind(wanted, found) => Vec::new(),
+        (wanted, found) if is_generated(operation, name, found) && same_kind(wanted, found) => Vec::new(),
         (wanted, found) => vec![format!("{name}: {found}, not {wanted}")],
     }
 }
@@ -79,7 +79,7 @@ fn same_kind(one: &Value, other: &Value) -> bool {
     std::mem::discriminant(one) == std::mem::discriminant(other)
 }
 
-/// The answer, with the example's own values for what the server makes up.
+/// Returns the response, with the example's own values in place of generated ones.
 pub(super) fn renewed(operation: &str, name: &str, example: &Value, answer: &Value) -> Value {
     match (example, answer) {
         (example, Value::Object(found)) => found
@@ -91,7 +91,7 @@ pub(super) fn renewed(operation: &str, name: &str, example: &Value, answer: &Val
             .enumerate()
             .map(|(at, found)| renewed(operation, name, &example[at], found))
             .collect(),
-        (example, found) if is_made_up(operation, name, found) && same_kind(example, found) => {
+        (example, found) if is_generated(operation, name, found) && same_kind(example, found) => {
             example.clone()
         }
         (_, found) => found.clone(),

@@ -1,4 +1,4 @@
-//! An office in which each example's request is answered with the example.
+//! An office in which each example's request gets the example's response.
 
 use serde_json::{Value, json};
 use shared::{
@@ -19,7 +19,7 @@ use crate::{
 /// The log row of the delivery that failed.
 const LAST_LOG_ID: i64 = 14_656_636;
 
-/// As at the beginning but for the rows that examples are about.
+/// The state at the start, except for the rows that examples use.
 const PRACTICE: &str = "
 delete from visits; delete from schedule_exceptions; delete from patient_tags; delete from ticket_history;
 delete from ticket_comments; delete from tickets;
@@ -35,21 +35,21 @@ insert into ticket_comments (comment_id, ticket_id, comment, author, created_at)
     values (70, 7, 'The line is dead.', 'Front desk', '2026-03-09T11:30:00Z');
 ";
 
-/// Exactly these three starts are free on that day.
+/// Leaves exactly these three starts free on that day.
 const THREE_STARTS: &str = "
 insert into schedule_exceptions (provider_id, exception_date, kind, start_time, end_time) values
     (1, '2026-03-09', 'custom', '09:00:00', '09:30:00'), (1, '2026-03-09', 'custom', '11:30:00', '12:00:00'),
     (1, '2026-03-09', 'custom', '14:00:00', '14:30:00');
 ";
 
-/// Nothing is free today.
+/// Leaves nothing free today.
 const DAY_OFF: &str =
     "insert into schedule_exceptions (provider_id, exception_date, kind, start_time, end_time)
     values (1, '2026-03-09', 'off', null, null);";
 
 const TAGGED: &str = "insert into patient_tags (patient_id, tag_id) values (1001, 123);";
 
-/// A visit of an hour of 2026-03-09 to -12 in New York.
+/// Returns a statement that adds a one-hour visit on a date from 2026-03-09 to 03-12 in New York.
 fn visit(id: i64, patient: i64, provider: i64, room: &str, kind: &str, date: &str, time: &str) -> String {
     let start: jiff::Timestamp = format!("{date}T{time}-04:00").parse().unwrap();
     let (from, to) = (start.as_second(), start.as_second() + 1800);
@@ -65,7 +65,7 @@ fn visit(id: i64, patient: i64, provider: i64, room: &str, kind: &str, date: &st
     )
 }
 
-/// Who calls.
+/// The caller.
 pub(crate) type Credential<'a> = &'a [(&'a str, &'a str)];
 
 pub(crate) struct Stage {
@@ -73,7 +73,7 @@ pub(crate) struct Stage {
     hook: Receiver,
 }
 
-/// What is sent: the example's request, with what only this office knows.
+/// The request to send: the example's, with values that only this office has.
 pub(crate) struct Sent {
     method: String,
     path: String,
@@ -81,7 +81,7 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
-    /// Asks for something else in one field of the body.
+    /// Changes one field of the body.
     pub(crate) fn set(&mut self, field: &str, value: Value) {
         if let Some(body) = &mut self.body {
             body[field] = value;
@@ -92,14 +92,14 @@ impl Sent {
 impl Stage {
     pub(crate) async fn open(engine: Engine) -> Self {
         let office = Office::open(engine).await;
-        // The delivery that is retried is the tenth.
+        // The retried delivery is the tenth.
         for _ in 1..10 {
             office.app.control.next_delivery_id().await.unwrap();
         }
         Self { office, hook: Receiver::start().await }
     }
 
-    /// Sees to it that the example's request succeeds; what to send.
+    /// Prepares the office so that the example's request succeeds; returns what to send.
     pub(crate) async fn arrange(&self, example: &Example) -> Sent {
         self.practice(&example.operation).await;
         self.catalog(&example.operation).await;
@@ -141,7 +141,7 @@ impl Stage {
             "visit-types" => {
                 "update visit_types set active = false where visit_type = 'FOLLOWUP';".to_owned()
             }
-            // Somebody else has room 101 at that time, and the last number.
+            // Somebody else occupies room 101 at that time and has the last id.
             "POST /v1/{PPass}/visits/book" => visit(554, 1002, 1, "101", "Consult", "2026-03-12", "10:00:00"),
             name if name.contains("visits/{id}") => {
                 visit(555, 1001, 2, "102", "Consult", "2026-03-12", "10:00:00")
@@ -170,8 +170,8 @@ impl Stage {
         }
     }
 
-    /// Arranges what the operation is about in the control plane; the id that its path names, if it
-    /// isn't the example's.
+    /// Prepares the operation's subject in the control plane; returns the id for the path, if it is
+    /// not the example's.
     async fn control_plane(&self, operation: &str) -> Option<String> {
         let office = &self.office;
         let hook_url = "https://partner.example.com/officepro/webhooks";
@@ -199,7 +199,7 @@ impl Stage {
             }
             "POST /v1/webhooks/signup" => self.no_subscription().await,
             "POST /v1/webhooks/rotate-secret" => {
-                // A secret can't be rotated again and again.
+                // A secret cannot be rotated repeatedly.
                 self.no_subscription().await;
                 sign_up(office, hook_url, &["Patients", "Claims"]).await;
             }
@@ -226,7 +226,7 @@ impl Stage {
     }
 
     async fn no_subscription(&self) {
-        // An administrator's, for it may be paused.
+        // Read as an administrator, because it may be paused.
         let listed = self.office.admin("GET", "/v1/admin/webhooks", None).await;
         for row in listed.expect(200)["data"].as_array().unwrap() {
             let path = format!("/v1/admin/webhooks/{}", row["id"]);
@@ -234,7 +234,7 @@ impl Stage {
         }
     }
 
-    /// A subscription as it is when it is new; its id.
+    /// Creates a new subscription; returns its id.
     async fn subscription(&self, hook_url: &str) -> String {
         self.no_subscription().await;
         let data = sign_up(&self.office, hook_url, &["Patients", "Claims"]).await;
@@ -260,7 +260,7 @@ impl Stage {
         url.rsplit_once('=').unwrap().1.to_owned()
     }
 
-    /// The claim link of the request, which it approves.
+    /// Approves the request; returns its claim link.
     async fn approve(&self, request: &str) -> String {
         let path = format!("/v1/admin/access-requests/{request}/approve");
         let headers =
@@ -278,7 +278,7 @@ impl Stage {
         made.expect(201)["data"]["id"].as_str().unwrap().to_owned()
     }
 
-    /// Twenty calls of the partner within an hour, two of them refused.
+    /// Adds twenty calls of the partner within an hour, two of them rejected.
     async fn calls(&self) {
         let mut calls = records(20, "2026-03-09T11:00:00Z");
         for (number, call) in calls.iter_mut().enumerate() {
@@ -302,15 +302,15 @@ impl Stage {
         monitor.expect(200)["recentDeliveries"][0]["id"].as_i64().unwrap()
     }
 
-    /// An event that the endpoint refuses.
+    /// Delivers an event that the endpoint rejects.
     async fn fail(&self, log_id: i64) {
         let message = fanout::message(&self.office, log_id).await;
         self.hook.then(Answer::status(500));
         fanout::attempt(&self.office, &message, 1).await;
     }
 
-    /// The reference's figures: three subscriptions, one of them disabled, and of 150 deliveries
-    /// four that failed.
+    /// Creates the reference's figures: three subscriptions, one of them disabled, and 150
+    /// deliveries, four of which failed.
     async fn one_hundred_and_fifty_deliveries(&self) {
         let office = &self.office;
         let second = PartnerId("prt_2".into());

@@ -1,4 +1,4 @@
-//! The examples of the published reference, as they are printed.
+//! The examples of the published reference, as printed.
 
 use serde_json::Value;
 
@@ -8,14 +8,14 @@ const REFERENCE: &str = include_str!("partner-api.txt");
 pub(super) enum Kind {
     /// A body to send.
     Request(Value),
-    /// What to call, with its query.
+    /// The method and path to call, with the query.
     Path(String),
     Answer(Value),
 }
 
-/// An example under the endpoint it belongs to.
+/// An example under its endpoint.
 pub(super) struct Block {
-    /// As in the description, e.g. `GET /v1/me`.
+    /// Its name in the description, e.g. `GET /v1/me`.
     pub(super) operation: String,
     pub(super) kind: Kind,
 }
@@ -32,7 +32,7 @@ pub(super) fn blocks() -> Vec<Block> {
             line.clone_into(&mut operation);
         } else if line == "{" {
             let rest = lines.by_ref().take_while(|line| *line != "}").collect::<Vec<_>>().join("\n");
-            // The reference leaves out the rows of one list.
+            // The reference omits the rows of one list.
             let text = format!("{{{rest}}}").replace("[ ... ]", "[]");
             let value = serde_json::from_str(&text).unwrap();
             let answer = label.ends_with("Response");
@@ -50,7 +50,7 @@ fn is_call(line: &str) -> bool {
     ["GET /v1/", "POST /v1/", "PUT /v1/", "PATCH /v1/", "DELETE /v1/"].iter().any(|it| line.starts_with(it))
 }
 
-/// Every endpoint that the reference names.
+/// Returns every endpoint that the reference names.
 pub(super) fn operations() -> Vec<&'static str> {
     let mut label = "";
     let mut found = Vec::new();

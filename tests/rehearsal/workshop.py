@@ -69,6 +69,7 @@ class Workshop:
     def __init__(self, folder, endpoint, program):
         self.project, self.built, self.bin, self.warm = folder / "project", folder / "built", folder / "bin", folder / "warm"
         self.endpoint, self.program = endpoint, Path(program)
+        self.operators_program = self.program.with_name("officepro-operator")
         (self.project / "infra/stacks").mkdir(parents=True)
         (self.project / ".aws-sam/build").mkdir(parents=True)
         self.bin.mkdir()
@@ -79,7 +80,7 @@ class Workshop:
         for file in ("template.yaml", "samconfig.toml"):
             shutil.copy(PROJECT / file, self.project)
         for name, lines in (("aws", AWS), ("sam", SAM), ("cargo", CARGO), ("cargo-lambda", ""), ("python3", 'exec "{warm}/python3" "$@"')):
-            self.executable(self.bin / name, "#!/bin/sh\n" + lines.replace("{warm}", str(self.warm)).replace("{program}", str(program)))
+            self.executable(self.bin / name, "#!/bin/sh\n" + lines.replace("{warm}", str(self.warm)).replace("{program}", str(self.operators_program)))
         self.environment = {
             "PATH": f"{self.bin}:/usr/bin:/bin", "HOME": str(folder), "WORKSHOP": str(folder), **addresses(endpoint),
             "AWS_ACCESS_KEY_ID": "000000000000", "AWS_SECRET_ACCESS_KEY": "none", "AWS_EC2_METADATA_DISABLED": "true", "SAM_CLI_TELEMETRY": "0",

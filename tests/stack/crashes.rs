@@ -44,7 +44,7 @@ fn kill_all(stack: &Stack, functions: &[&str]) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killing_functions_and_the_stack_loses_no_booking_and_no_event() {
+async fn kills_of_functions_and_the_stack_lose_no_booking_and_no_event() {
     let folder = tempfile::tempdir().unwrap();
     // With a short lease, the practices of a killed poller are soon polled again.
     let options = ["--every", "1", "--set", "POLL_LEASE_SECONDS=3"];
@@ -82,7 +82,7 @@ async fn killing_functions_and_the_stack_loses_no_booking_and_no_event() {
     };
     // Kill functions during deliveries.
     stack.emit("Payments", 50).await;
-    endpoint.hears(1, |it| it["event"] == "Payments").await;
+    endpoint.receives(1, |it| it["event"] == "Payments").await;
     kill_all(&stack, &["log-poller", "webhook-fanout"]);
 
     // Kill the whole stack during bookings, and restart it.
@@ -112,6 +112,6 @@ async fn killing_functions_and_the_stack_loses_no_booking_and_no_event() {
     let of_booking = |it: &serde_json::Value| {
         it["event"] == "Encounters" && it["recordId"].as_i64().is_some_and(|id| wanted.contains(&id))
     };
-    endpoint.hears(wanted.len(), of_booking).await;
-    endpoint.hears(100, |it| it["event"] == "Payments").await;
+    endpoint.receives(wanted.len(), of_booking).await;
+    endpoint.receives(100, |it| it["event"] == "Payments").await;
 }

@@ -48,7 +48,7 @@ impl DatabaseGate {
     }
 
     /// Counts the messages sent to the silent database since it became silent.
-    pub(crate) fn holds_back(&self) -> usize {
+    pub(crate) fn held_back_count(&self) -> usize {
         self.held_back.load(Ordering::Relaxed)
     }
 
@@ -81,7 +81,7 @@ async fn pass(
     let mut refused = moods.clone();
     let requests = async {
         note(&moods, &held_back);
-        if speaks(&mut moods.clone()).await && to_server.write_all(&sent).await.is_ok() {
+        if responds(&mut moods.clone()).await && to_server.write_all(&sent).await.is_ok() {
             pump(&mut from_client, &mut to_server, moods.clone(), &held_back).await;
         }
     };
@@ -101,7 +101,7 @@ async fn pump(
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
         note(&moods, held_back);
-        if !speaks(&mut moods).await || to.write_all(&buffer[..read]).await.is_err() {
+        if !responds(&mut moods).await || to.write_all(&buffer[..read]).await.is_err() {
             return;
         }
     }
@@ -113,7 +113,7 @@ fn note(moods: &watch::Receiver<Mood>, held_back: &AtomicUsize) {
 
 /// Waits while the database is silent; returns whether it then responds. Without moods it always
 /// does.
-async fn speaks(moods: &mut watch::Receiver<Mood>) -> bool {
+async fn responds(moods: &mut watch::Receiver<Mood>) -> bool {
     let mood = moods.wait_for(|mood| *mood != Mood::Silent).await.map(|mood| *mood);
     mood.unwrap_or(Mood::Well) == Mood::Well
 }

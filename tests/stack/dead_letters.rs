@@ -16,7 +16,7 @@ use crate::{
     partner::Endpoint,
     running::Stack,
     store_gate::{Fault, StoreGate},
-    wait::until_it_is_so,
+    wait::until_true,
 };
 
 /// Only the record of a new delivery has a payload.
@@ -77,7 +77,7 @@ impl Queues {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dead_letters_are_sent_once_more_when_their_fault_is_mended_but_not_what_was_delivered_meanwhile() {
+async fn redriven_dead_letters_are_sent_unless_delivered_meanwhile() {
     let folder = tempfile::tempdir().unwrap();
     let mut gate = StoreGate::open(folder.path().join("data/stack.json")).await;
     let store = format!("AWS_ENDPOINT_URL_DYNAMODB={}", gate.url());
@@ -89,17 +89,17 @@ async fn dead_letters_are_sent_once_more_when_their_fault_is_mended_but_not_what
 
     gate.set(NEW_DELIVERIES).await;
     stack.emit("Patients", 2).await;
-    until_it_is_so("two dead letters", async || dead_letters().await == 2).await;
-    assert!(endpoint.arrivals().is_empty(), "nothing is sent that isn't on record");
+    until_true("two dead letters", async || dead_letters().await == 2).await;
+    assert!(endpoint.arrivals().is_empty(), "nothing is sent without a record");
     let letters = queues.read_dead_letters().await;
     assert_eq!(letters.len(), 2);
 
     gate.set(Fault::None).await;
     // A duplicate message of one of them.
     queues.send(&letters[0]).await;
-    let meanwhile = endpoint.hears(1, |_| true).await[0].header("x-officepro-event-id").to_owned();
+    let meanwhile = endpoint.receives(1, |_| true).await[0].header("x-officepro-event-id").to_owned();
     let control = Control::of(&stack);
-    until_it_is_so("its outcome", async || {
+    until_true("its outcome", async || {
         let deliveries = control.deliveries().await;
         deliveries.iter().any(|it| it.event_id == meanwhile && !it.is_open())
     })
@@ -107,8 +107,8 @@ async fn dead_letters_are_sent_once_more_when_their_fault_is_mended_but_not_what
 
     let said = stack.operate(&["redrive"]).await.expect();
     assert!(said.starts_with("2 dead letters"), "{said}");
-    endpoint.hears(2, |_| true).await;
-    until_it_is_so("empty queues", async || queues.are_empty().await).await;
+    endpoint.receives(2, |_| true).await;
+    until_true("empty queues", async || queues.are_empty().await).await;
     let arrived: Vec<String> =
         endpoint.arrivals().iter().map(|it| it.header("x-officepro-event-id").to_owned()).collect();
     assert_eq!(arrived.len(), 2, "each event arrives once: {arrived:?}");

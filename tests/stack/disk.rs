@@ -20,7 +20,7 @@ fn counter() -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_stores_answer_without_waiting_for_the_disk() {
+async fn the_stores_reply_without_waiting_for_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let (library, count) = (counter(), folder.path().join("syncs"));
     let syncs = || std::fs::metadata(&count).map_or(0, |file| file.len());

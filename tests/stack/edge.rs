@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     rotation::secret_of,
-    running::{EVERYDAY, MAINTAINED, Stack, program},
+    running::{EVERYDAY, MAINTAINED, Stack, operators_program},
 };
 
 const VIEWER: &str = "2001:db8:1::7";
@@ -14,7 +14,7 @@ const VIEWER: &str = "2001:db8:1::7";
 type Headers<'a> = Vec<(&'a str, &'a str)>;
 
 /// Returns the headers that the distribution adds to a call.
-pub(crate) fn by_the_edge<'a>(viewer: &'a str, secret: &'a str) -> [(&'static str, &'a str); 2] {
+pub(crate) fn through_the_edge<'a>(viewer: &'a str, secret: &'a str) -> [(&'static str, &'a str); 2] {
     [("x-officepro-viewer-address", viewer), ("x-officepro-edge-secret", secret)]
 }
 
@@ -38,18 +38,18 @@ pub(crate) async fn key_for_viewers(stack: &Stack) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn activity_and_audit_name_the_viewer_of_a_call_that_came_by_the_distribution() {
+async fn activity_and_audit_name_the_viewer_behind_the_distribution() {
     let stack = EVERYDAY.stack().await;
     let (secret, admin) = (edge_secret(&stack), stack.admin_secret());
-    let [viewer, proof] = by_the_edge(VIEWER, &secret);
+    let [viewer, proof] = through_the_edge(VIEWER, &secret);
     let doubled = format!("{VIEWER}, {VIEWER}");
     let calls: [(&str, Headers, &str); 6] = [
         ("edge-proven-1", vec![viewer, proof], VIEWER),
         ("edge-without-1", vec![viewer], "127.0.0.1"),
-        ("edge-wrong-1", by_the_edge(VIEWER, &secret[1..]).to_vec(), "127.0.0.1"),
+        ("edge-wrong-1", through_the_edge(VIEWER, &secret[1..]).to_vec(), "127.0.0.1"),
         ("edge-twice-1", vec![viewer, viewer, proof], "127.0.0.1"),
         ("edge-twice-2", vec![viewer, proof, proof], "127.0.0.1"),
-        ("edge-list-1", by_the_edge(&doubled, &secret).to_vec(), "127.0.0.1"),
+        ("edge-list-1", through_the_edge(&doubled, &secret).to_vec(), "127.0.0.1"),
     ];
     for (request_id, headers, _) in &calls {
         let mut headers = headers.clone();
@@ -70,7 +70,7 @@ async fn activity_and_audit_name_the_viewer_of_a_call_that_came_by_the_distribut
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_edges_secret_before_stays_while_a_distribution_may_show_it() {
+async fn the_old_edge_secret_stays_while_a_distribution_may_use_it() {
     let stack = MAINTAINED.stack().await;
     let version = || secret_of(&stack, "EdgeSecret")["id"].as_str().unwrap().to_owned();
     let (first, before) = (version(), edge_secret(&stack));
@@ -78,8 +78,8 @@ async fn the_edges_secret_before_stays_while_a_distribution_may_show_it() {
     let both = pair(&stack);
     assert_eq!(both["previous"], before);
     let finish = |shown: &str| {
-        let mut command = Command::new(program());
-        command.args(["rotate-edge-secret", "--finish", "--aws"]).envs(as_in_aws(&stack, shown));
+        let mut command = Command::new(operators_program());
+        command.args(["rotate-edge-secret", "--finish"]).envs(as_in_aws(&stack, shown));
         async { tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap() }
     };
     for shown in ["unnamed", &first] {
@@ -91,7 +91,7 @@ async fn the_edges_secret_before_stays_while_a_distribution_may_show_it() {
     }
     let again = stack.operate(&["rotate-edge-secret"]).await.expect();
     assert!(again.contains(&format!("EdgeSecretVersion={}", version())), "{again}");
-    assert_eq!(pair(&stack), both, "a rotation that was cut off is not begun anew");
+    assert_eq!(pair(&stack), both, "an interrupted rotation is not restarted");
     assert!(finish(&version()).await.status.success());
     assert_eq!(pair(&stack), json!({ "current": both["current"] }));
 }
@@ -102,7 +102,14 @@ fn as_in_aws(stack: &Stack, shown: &str) -> Vec<(&'static str, String)> {
     let file = std::fs::read(stack.folder.join("data/stack.json")).unwrap();
     let running: Value = serde_json::from_slice(&file).unwrap();
     let text = |name: &str| running[name].as_str().unwrap().to_owned();
-    let unused = ["TOKEN_KEYS_SECRET", "ADMIN_SECRETS_SECRET", "CATALOG_DSN_SECRET", "MIGRATE_FUNCTION"];
+    let unused = [
+        "TOKEN_KEYS_SECRET",
+        "ADMIN_SECRETS_SECRET",
+        "CATALOG_DSN_SECRET",
+        "MIGRATE_FUNCTION",
+        "PRACTICE_SECRETS_PREFIX",
+        "DATA_KEY_ARN",
+    ];
     let mut variables: Vec<_> = unused.into_iter().map(|name| (name, "unused".to_owned())).collect();
     variables.extend([
         ("API_URL", text("baseUrl")),

@@ -130,7 +130,7 @@ async fn write(stack: &Stack, endpoints: &[Arc<Endpoint>]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn endpoints_that_hang_fail_or_drip_do_not_hold_up_the_others() {
+async fn endpoints_that_hang_fail_or_drip_do_not_delay_the_others() {
     let folder = tempfile::tempdir().unwrap();
     let options = [
         ["--every", "1"],

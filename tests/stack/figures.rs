@@ -32,7 +32,7 @@ async fn settled(stack: &Stack) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_of_known_statuses_are_all_in_the_overview() {
+async fn the_overview_counts_every_call_by_status() {
     let folder = tempfile::tempdir().unwrap();
     let stack = Stack::start(folder.path(), &[]).await;
     let token = stack.token().await;

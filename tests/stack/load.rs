@@ -22,15 +22,15 @@ impl Call {
     }
 
     /// Whether the response tells the caller to retry, and when.
-    pub(crate) fn is_put_off(&self) -> bool {
+    pub(crate) fn asks_to_retry(&self) -> bool {
         [429, 503].contains(&self.status()) && self.retry_after().is_some_and(|seconds| seconds >= 1)
     }
 
     /// Whether the function itself tells the caller to retry. The gateway, after giving up on the
     /// function, would send a different detail.
-    pub(crate) fn is_put_off_by_the_function(&self) -> bool {
+    pub(crate) fn function_asks_to_retry(&self) -> bool {
         let detail = self.reply.as_ref().map(|it| &it.body["detail"]);
-        self.is_put_off() && detail.is_some_and(|it| it == "Try again in a moment.")
+        self.asks_to_retry() && detail.is_some_and(|it| it == "Try again in a moment.")
     }
 
     /// Returns the seconds of `Retry-After`, if present.
@@ -39,7 +39,7 @@ impl Call {
     }
 }
 
-/// What the calls of a load test need from the stack.
+/// The stack's data that the calls of a load test need.
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) http: crate::http::Http,

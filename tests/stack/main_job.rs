@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     partner::Endpoint,
     running::{EVERYDAY, Stack},
-    wait::until_it_is_so,
+    wait::until_true,
 };
 
 /// Returns free slots of provider 1 on the days after its next free slot, as (date, time).
@@ -40,7 +40,7 @@ pub(crate) fn booking(patient: i64, slot: &(String, String)) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_partner_finds_a_patient_books_a_slot_and_hears_of_it() {
+async fn a_partner_finds_a_patient_books_a_slot_and_gets_the_event() {
     let stack = EVERYDAY.stack().await;
     let token = stack.token_of_new_partner("Main Job").await;
     let endpoint = Endpoint::open().await;
@@ -61,7 +61,7 @@ async fn a_partner_finds_a_patient_books_a_slot_and_hears_of_it() {
     assert!(again["code"].as_str().unwrap().ends_with("_CONFLICT"));
 
     let of_visit = |it: &Value| it["event"] == "Encounters" && it["recordId"] == visit;
-    let arrival = endpoint.hears(1, of_visit).await.remove(0);
+    let arrival = endpoint.receives(1, of_visit).await.remove(0);
     assert!(arrival.is_signed_with(secret));
     assert_eq!(arrival.header("x-officepro-event"), "Encounters");
     let event = arrival.json();
@@ -71,10 +71,10 @@ async fn a_partner_finds_a_patient_books_a_slot_and_hears_of_it() {
     assert_eq!(event["eventId"], format!("DemoOffice-{}", event["logId"]));
 
     stack.emit("Payments", 3).await;
-    let arrivals = endpoint.hears(3, |it| it["event"] == "Payments").await;
+    let arrivals = endpoint.receives(3, |it| it["event"] == "Payments").await;
     assert!(arrivals.iter().all(|it| it.is_signed_with(secret)));
 
-    until_it_is_so("the event among the deliveries", async || {
+    until_true("the event among the deliveries", async || {
         let deliveries = stack.expect(&token, "GET", "/v1/webhooks/deliveries", None, 200).await;
         let deliveries = deliveries["data"].as_array().unwrap();
         deliveries.iter().any(|it| it["eventId"] == event["eventId"] && it["success"] == true)

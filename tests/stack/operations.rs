@@ -41,7 +41,7 @@ async fn own_practice(stack: &Stack, practice: &str, scopes: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_practice_is_added_and_its_first_partner_reads_it() {
+async fn a_practice_can_be_added_and_read_by_its_first_partner() {
     let stack = EVERYDAY.stack().await;
     let said = stack.operate(&add("NorthClinic", "America/Chicago", &[])).await.expect();
     assert!(said.contains("NorthClinic: migrated"), "{said}");
@@ -66,7 +66,7 @@ async fn a_practice_is_added_and_its_first_partner_reads_it() {
     let said = stack.operate(&first).await.expect();
     let key = said.trim().rsplit(' ').next().unwrap();
     assert!(key.starts_with("op_live_"), "{said}");
-    assert_eq!(stack.operate(&first).await.expect(), said, "a repetition makes no second one");
+    assert_eq!(stack.operate(&first).await.expect(), said, "a repetition creates no second one");
     let reply = stack
         .http
         .send(
@@ -97,7 +97,7 @@ async fn a_practice_is_added_and_its_first_partner_reads_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_practice_that_cant_be_right_is_not_added() {
+async fn an_invalid_practice_is_not_added() {
     let stack = EVERYDAY.stack().await;
     let refused = async |arguments: &[&str], input: &str, word: &str| {
         let said = stack.operate_with(arguments, input).await.expect_failure();
@@ -136,14 +136,14 @@ async fn a_practice_that_cant_be_right_is_not_added() {
     }
     assert_eq!(tables_in(&emr).await, 1);
     let said = stack.operate(&["migrate"]).await.expect();
-    assert!(!said.contains("EastClinic"), "a failed one is in nobody's way: {said}");
+    assert!(!said.contains("EastClinic"), "a failed one blocks nothing: {said}");
     let elsewhere = format!("sqlite://{}", stack.folder.join("data/practices/East.sqlite").display());
     let check = ["check-dsn", "EastClinic", "--dsn-stdin"];
     let said = stack.operate_with(&check, &elsewhere).await.expect();
     assert!(said.contains("no such file yet"), "{said}");
-    assert!(!stack.folder.join("data/practices/East.sqlite").exists(), "trying makes no database");
+    assert!(!stack.folder.join("data/practices/East.sqlite").exists(), "a check creates no database");
     let said = stack.operate_with(&add_east, &elsewhere).await.expect();
-    assert!(said.contains("EastClinic: migrated"), "the mistake was mended: {said}");
+    assert!(said.contains("EastClinic: migrated"), "the mistake was corrected: {said}");
     refused(&add_east, &other, "set-practice-dsn").await;
     let said = stack.operate(&["check-dsn", "EastClinic"]).await.expect();
     assert!(
@@ -164,7 +164,7 @@ async fn a_practice_that_cant_be_right_is_not_added() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_migration_of_all_goes_on_past_a_practice_that_fails_and_is_finished_by_the_next() {
+async fn a_full_migration_continues_past_a_failing_practice() {
     let folder = tempfile::tempdir().unwrap();
     let stack = Stack::start(folder.path(), &[]).await;
     for practice in ["NorthClinic", "SouthClinic"] {
@@ -195,7 +195,7 @@ async fn a_migration_of_all_goes_on_past_a_practice_that_fails_and_is_finished_b
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_roll_back_the_older_program_takes_the_newer_schemas_as_they_are() {
+async fn an_older_program_accepts_newer_schemas_after_a_rollback() {
     let stack = MAINTAINED.stack().await;
     stack.operate(&add("NorthClinic", "America/Chicago", &[])).await.expect();
     for database in ["data/practices/NorthClinic.sqlite", "data/catalog.sqlite"] {
@@ -219,7 +219,7 @@ async fn after_a_roll_back_the_older_program_takes_the_newer_schemas_as_they_are
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_catalog_stays_where_it_is_until_another_place_is_known_to_be_good() {
+async fn the_catalog_moves_only_to_a_verified_database() {
     let folder = tempfile::tempdir().unwrap();
     let stack = Stack::start(folder.path(), &[]).await;
     let current = || {
@@ -238,7 +238,7 @@ async fn the_catalog_stays_where_it_is_until_another_place_is_known_to_be_good()
         assert!(said.contains(cause) && said.contains("is unchanged"), "{wrong}: {said}");
         assert_eq!(current(), before, "{wrong}");
     }
-    assert!(!missing.exists(), "trying makes no database");
+    assert!(!missing.exists(), "a check creates no database");
     let (unmade, empty) = (folder.path().join("data/empty.sqlite"), folder.path().join("data/new.sqlite"));
     let url = |file: &std::path::Path| format!("sqlite://{}", file.display());
     std::fs::write(&unmade, "").unwrap();
@@ -249,14 +249,14 @@ async fn the_catalog_stays_where_it_is_until_another_place_is_known_to_be_good()
         assert!(said.contains("is empty, and the current one is not") && said.contains("--new"), "{said}");
         assert_eq!(current(), before);
     }
-    assert_eq!(tables_in(&url(&unmade)).await, 0, "nothing is made in what is refused");
+    assert_eq!(tables_in(&url(&unmade)).await, 0, "nothing is created in a rejected database");
     let respelled = format!("{before}?mode=rw");
     for _ in 0..2 {
         stack.operate_with(&command, &respelled).await.expect();
     }
     assert_eq!(current(), respelled);
     let previous = &file(&stack, "secrets.json")["secrets"]["CatalogDsnSecret"]["AWSPREVIOUS"]["value"];
-    assert_eq!(previous, &before, "the way back is still there after the repetition");
+    assert_eq!(previous, &before, "the previous string survives the repetition");
 
     let token = stack.token().await;
     let catalog = folder.path().join("data/catalog.sqlite");
@@ -274,7 +274,7 @@ async fn the_catalog_stays_where_it_is_until_another_place_is_known_to_be_good()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_practice_with_patients_is_not_pointed_to_an_empty_database() {
+async fn a_practice_with_patients_cannot_move_to_an_empty_database() {
     let stack = EVERYDAY.stack().await;
     let token = own_practice(&stack, "FilledClinic", "Prospects").await;
     let ann = json!({ "FirstName": "Ann", "LastName": "Filled", "EMail": "ann@example.com" });
@@ -293,14 +293,14 @@ async fn a_practice_with_patients_is_not_pointed_to_an_empty_database() {
         assert!(said.contains(cause) && said.contains("is unchanged"), "{said}");
         assert_eq!(current(), before);
     }
-    assert_eq!(tables_in(&url(&unmade)).await, 0, "nothing is made in what is refused");
+    assert_eq!(tables_in(&url(&unmade)).await, 0, "nothing is created in a rejected database");
     stack.operate_with(&[&command[..], &["--new"]].concat(), &url(&unmade)).await.expect();
     stack.operate_with(&command, &url(&empty)).await.expect();
-    assert_eq!(current()["value"], url(&empty), "an empty one may take the place of an empty one");
+    assert_eq!(current()["value"], url(&empty), "an empty one may replace an empty one");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_admin_secret_becomes_current_that_nobody_knows_or_nobody_can_send() {
+async fn an_unusable_admin_secret_never_becomes_current() {
     let stack = EVERYDAY.stack().await;
     let stored = || file(&stack, "secrets.json")["secrets"]["AdminSecretsSecret"]["AWSCURRENT"].clone();
     let before = stored();
@@ -326,11 +326,11 @@ async fn no_admin_secret_becomes_current_that_nobody_knows_or_nobody_can_send() 
     let said = stack.operate_with(&finish, "a-guess-of-the-admin-secret-0123456789").await.expect_failure();
     assert!(said.contains("nothing was changed"), "{said}");
     stack.operate(&["rotate-admin-secret", "--abort"]).await.expect();
-    assert_eq!(stored()["value"], before["value"], "the one before is the only one again");
+    assert_eq!(stored()["value"], before["value"], "the previous one is the only one again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_key_that_leaked_is_taken_away_at_once_and_another_signs() {
+async fn a_leaked_token_key_is_removed_and_replaced_at_once() {
     let stack = MAINTAINED.stack().await;
     let ring = || {
         let stages = file(&stack, "secrets.json")["secrets"]["TokenKeysSecret"].clone();
@@ -347,7 +347,7 @@ async fn a_token_key_that_leaked_is_taken_away_at_once_and_another_signs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events_of_a_time_are_sent_once_more_to_all_subscriptions() {
+async fn a_replay_resends_the_events_of_a_period_to_all_subscriptions() {
     let stack = EVERYDAY.stack().await;
     let endpoint = Endpoint::open().await;
     let token = own_practice(&stack, "EventfulClinic", "Prospects,Patients").await;
@@ -358,7 +358,7 @@ async fn events_of_a_time_are_sent_once_more_to_all_subscriptions() {
         let patient = json!({ "FirstName": name, "LastName": "Eventful", "EMail": email });
         stack.expect(&token, "POST", "/v1/EventfulClinic/prospects", Some(&patient), 201).await;
     }
-    endpoint.hears(3, |_| true).await;
+    endpoint.receives(3, |_| true).await;
     let time = ["--from", "2026-01-01T00:00:00Z", "--to", "2099-01-01T00:00:00Z"];
     // The outcome of the last delivery may be recorded a moment after its arrival.
     until("a replay of all three", async || {
@@ -367,7 +367,7 @@ async fn events_of_a_time_are_sent_once_more_to_all_subscriptions() {
         if said.contains("3 events were queued") { Ok(()) } else { Err(said) }
     })
     .await;
-    until("each of them once more", async || {
+    until("a second delivery of each", async || {
         let arrived = endpoint.arrivals().len();
         if arrived >= 6 { Ok(()) } else { Err(format!("{arrived} arrivals")) }
     })
@@ -390,7 +390,7 @@ async fn events_of_a_time_are_sent_once_more_to_all_subscriptions() {
         let practice: &[&str] =
             if command == "replay" { &["eventfulclinic"] } else { &["--practice", "eventfulclinic"] };
         let said = stack.operate(&[&[command], practice, &["--from", from, "--to", to]].concat()).await;
-        assert!(!said.out.contains('…'), "nothing is begun: {said:?}");
+        assert!(!said.out.contains('…'), "nothing is started: {said:?}");
         let said = said.expect_failure();
         assert!(said.contains(reason), "{command}: {said}");
     }
@@ -399,7 +399,7 @@ async fn events_of_a_time_are_sent_once_more_to_all_subscriptions() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_practice_is_removed_when_no_key_opens_it_and_its_database_stays() {
+async fn a_practice_without_keys_can_be_removed_and_its_database_stays() {
     let stack = EVERYDAY.stack().await;
     let endpoint = Endpoint::open().await;
     let token = own_practice(&stack, "LeavingClinic", "Prospects,Patients").await;
@@ -407,7 +407,7 @@ async fn a_practice_is_removed_when_no_key_opens_it_and_its_database_stays() {
     stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&body), 201).await;
     let patient = json!({ "FirstName": "Ann", "LastName": "Leaving", "EMail": "ann@example.com" });
     stack.expect(&token, "POST", "/v1/LeavingClinic/prospects", Some(&patient), 201).await;
-    endpoint.hears(1, |_| true).await;
+    endpoint.receives(1, |_| true).await;
     let remove = ["remove-practice", "LeavingClinic"];
     let said = stack.operate(&remove).await.expect_failure();
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
@@ -449,13 +449,13 @@ async fn a_practice_is_removed_when_no_key_opens_it_and_its_database_stays() {
     let token = own_practice(&stack, "LeavingClinic", "Prospects,Patients").await;
     stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&body), 201).await;
     stack.expect(&token, "POST", "/v1/LeavingClinic/prospects", Some(&patient), 201).await;
-    let arrivals = endpoint.hears(2, |_| true).await;
+    let arrivals = endpoint.receives(2, |_| true).await;
     let id = arrivals.last().unwrap().header("x-officepro-event-id").to_owned();
     assert!(id.starts_with("LeavingClinic-1."), "{id}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ctrl_c_ends_the_stack_without_a_word_of_failure() {
+async fn ctrl_c_ends_the_stack_without_an_error() {
     use std::{
         io::{BufRead, BufReader, Read},
         os::unix::process::CommandExt,
@@ -497,7 +497,7 @@ async fn ctrl_c_ends_the_stack_without_a_word_of_failure() {
 }
 
 #[tokio::test]
-async fn a_migration_of_a_folder_that_is_missing_says_so_and_makes_none() {
+async fn a_migration_of_a_missing_folder_fails_and_creates_none() {
     let folder = tempfile::tempdir().unwrap();
     let run = |path: std::path::PathBuf| {
         let done = Command::new(program()).arg("migrate").arg("--data-dir").arg(path).output().unwrap();
@@ -513,7 +513,7 @@ async fn a_migration_of_a_folder_that_is_missing_says_so_and_makes_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operator_ends_a_partners_access_and_restores_it() {
+async fn an_operator_can_end_and_restore_the_access_of_a_partner() {
     let stack = EVERYDAY.stack().await;
     let endpoint = Endpoint::open().await;
     let token = own_practice(&stack, "EndedClinic", "Prospects,Patients").await;
@@ -553,7 +553,7 @@ async fn an_operator_ends_a_partners_access_and_restores_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn secrets_and_functions_are_reached_with_the_stacks_own_access_key_only() {
+async fn secrets_and_functions_accept_only_the_access_key_of_the_stack() {
     let stack = EVERYDAY.stack().await;
     let addresses = file(&stack, "stack.json");
     let url = |name: &str| addresses[name].as_str().unwrap().to_owned();

@@ -15,7 +15,7 @@ use sqlx::{Connection, SqliteConnection};
 use crate::{
     load::{Call, Caller, call_many},
     running::{Stack, send_signal},
-    wait::{until, until_it_is_so},
+    wait::{until, until_true},
 };
 
 /// Per function, calls served concurrently; [`WAITING`] more may wait.
@@ -51,7 +51,7 @@ impl Mix {
 }
 
 /// Returns the memory of the stack and its functions in KiB.
-fn resident(stack: &Stack) -> u64 {
+fn memory_kib(stack: &Stack) -> u64 {
     let of = |pid: &u32| {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -69,7 +69,7 @@ fn ids(calls: &[Call]) -> impl Iterator<Item = i64> {
 ///
 /// All environments are stopped until a call is rejected, so that on any machine there are more
 /// calls than the stack accepts.
-async fn crowd(stack: &Arc<Stack>, mix: &Mix) -> (Vec<Call>, u64) {
+async fn overload(stack: &Arc<Stack>, mix: &Mix) -> (Vec<Call>, u64) {
     let (refused, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicU64::new(0)));
     let environments = stack.processes_of("prospects");
     let signal = |signal: &str| {
@@ -84,13 +84,13 @@ async fn crowd(stack: &Arc<Stack>, mix: &Mix) -> (Vec<Call>, u64) {
             let call = mix.call(number).await;
             refused.fetch_add(usize::from(!call.is_good()), Ordering::Relaxed);
             if number.is_multiple_of(LOOKED_AT) {
-                most.fetch_max(resident(&stack), Ordering::Relaxed);
+                most.fetch_max(memory_kib(&stack), Ordering::Relaxed);
             }
             call
         }
     });
     let release = async {
-        until_it_is_so("a refusal", async || refused.load(Ordering::Relaxed) > 0).await;
+        until_true("a refusal", async || refused.load(Ordering::Relaxed) > 0).await;
         signal("CONT");
     };
     let (calls, ()) = tokio::join!(calls, release);
@@ -98,7 +98,7 @@ async fn crowd(stack: &Arc<Stack>, mix: &Mix) -> (Vec<Call>, u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_times_the_load_is_refused_with_429_and_503_and_afterwards_all_is_as_before() {
+async fn ten_times_the_load_gets_429_or_503_and_the_stack_recovers() {
     let folder = tempfile::tempdir().unwrap();
     let stack = Arc::new(Stack::start(folder.path(), &["--environments", &SERVED.to_string()]).await);
     let caller = Caller::new(&stack, &stack.token().await);
@@ -110,13 +110,13 @@ async fn ten_times_the_load_is_refused_with_429_and_503_and_afterwards_all_is_as
         served.extend(call_many(2 * SERVED, SERVED, |number| run.clone().call(from + number)).await);
     }
     assert!(served.iter().all(Call::is_good), "{:?}", served.iter().find(|it| !it.is_good()));
-    let memory = resident(&stack);
+    let memory = memory_kib(&stack);
 
-    let (calls, most) = crowd(&stack, &mix("crowd")).await;
+    let (calls, most) = overload(&stack, &mix("overload")).await;
     let mut statuses: HashMap<u16, usize> = HashMap::new();
     for call in &calls {
         *statuses.entry(call.status()).or_default() += 1;
-        assert!(call.is_good() || call.is_put_off(), "{call:?}");
+        assert!(call.is_good() || call.asks_to_retry(), "{call:?}");
     }
     println!("{statuses:?}; memory {memory} KiB, at most {most} KiB");
     assert!(calls.iter().any(Call::is_good), "nothing was served: {statuses:?}");

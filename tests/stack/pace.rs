@@ -15,7 +15,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::{running::Stack, wait::until_none_is_left};
+use crate::{running::Stack, wait::until_none_left};
 
 /// How an endpoint answers.
 enum Habit {
@@ -52,7 +52,7 @@ impl Endpoint {
     }
 
     /// Log ids that were answered 200 more than once.
-    fn twice(&self) -> Vec<i64> {
+    fn duplicates(&self) -> Vec<i64> {
         let taken = self.taken.lock().unwrap();
         taken.iter().filter(|(_, count)| **count > 1).map(|(id, _)| *id).collect()
     }
@@ -95,31 +95,31 @@ async fn send(endpoint: &Endpoint, events: u32) -> (Stack, tempfile::TempDir, Du
     let began = Instant::now();
     stack.emit("Claims", events).await;
     let all = usize::try_from(events).unwrap();
-    until_none_is_left("events that have not arrived", async || all - endpoint.taken()).await;
+    until_none_left("events that have not arrived", async || all - endpoint.taken()).await;
     (stack, folder, began.elapsed())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_endpoint_that_accepts_five_a_second_takes_300_events_with_few_rejections() {
+async fn an_endpoint_limited_to_five_a_second_gets_300_events() {
     let endpoint = Endpoint::open(Habit::Accepts(5)).await;
     let (stack, _folder, took) = send(&endpoint, 300).await;
     let rejected = *endpoint.rejected.lock().unwrap();
     println!("300 events in {took:.1?}, {rejected} answers of 429");
-    assert_eq!((endpoint.taken(), endpoint.twice()), (300, vec![]));
+    assert_eq!((endpoint.taken(), endpoint.duplicates()), (300, vec![]));
     assert!(rejected * 10 <= 300 + rejected, "{rejected} calls were rejected");
     let monitor = stack.monitor().await;
     assert_eq!(monitor["summary"]["failedDeliveries"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_endpoint_that_takes_about_a_second_gets_no_event_twice() {
+async fn an_endpoint_that_needs_about_a_second_gets_no_event_twice() {
     let endpoint = Endpoint::open(Habit::Slow).await;
     let (stack, _folder, took) = send(&endpoint, 500).await;
     println!("500 events in {took:.1?}");
-    until_none_is_left("attempts in progress", async || {
+    until_none_left("attempts in progress", async || {
         let open = stack.admin_get("/v1/admin/webhooks/monitor?success=false&limit=1").await;
         open["recentDeliveries"].as_array().unwrap().len()
     })
     .await;
-    assert_eq!((endpoint.taken(), endpoint.twice()), (500, vec![]));
+    assert_eq!((endpoint.taken(), endpoint.duplicates()), (500, vec![]));
 }

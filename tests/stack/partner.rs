@@ -61,7 +61,7 @@ impl Endpoint {
     }
 
     /// Waits for events with `count` different ids that `wanted` accepts; returns these arrivals.
-    pub(crate) async fn hears(&self, count: usize, wanted: impl Fn(&Value) -> bool) -> Vec<Arrival> {
+    pub(crate) async fn receives(&self, count: usize, wanted: impl Fn(&Value) -> bool) -> Vec<Arrival> {
         until("events", async || {
             let arrivals: Vec<Arrival> =
                 self.arrivals().into_iter().filter(|it| wanted(&it.json())).collect();

@@ -60,7 +60,7 @@ async fn tour(stack: &Stack, endpoint: &Endpoint) {
     for path in ["/v1/products", "/v1/kb", "/v1/me", "/v1/me/usage"] {
         get(path).await;
     }
-    endpoint.hears(1, |_| true).await;
+    endpoint.receives(1, |_| true).await;
     post("/v1/webhooks/test", json!({}), 200).await;
     let id = get("/v1/webhooks/deliveries").await["data"][0]["id"].as_i64().unwrap();
     post(&format!("/v1/webhooks/deliveries/{id}/retry"), json!({}), 200).await;
@@ -77,7 +77,7 @@ async fn tour(stack: &Stack, endpoint: &Endpoint) {
     stack.operate(&["migrate", "--all"]).await.expect();
 }
 
-/// Goes from the public form to a key, and signs in to the portal and out with it.
+/// Requests access, claims a key, and signs in to the portal and out with it.
 async fn through_the_portal(stack: &Stack) {
     let call = async |method: &str, path: &str, cookie: &str, body: &Value| {
         let url = format!("{}{path}", stack.base);
@@ -120,7 +120,7 @@ async fn report(stack: &mut Stack) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_function_is_refused_what_it_needs_and_what_was_needed_is_told() {
+async fn functions_are_never_denied_a_call_and_used_permissions_are_listed() {
     let folder = tempfile::tempdir().unwrap();
     let mut stack = Stack::start(folder.path(), &["--every", "1"]).await;
     let endpoint = Endpoint::open().await;

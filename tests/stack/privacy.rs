@@ -76,14 +76,14 @@ fn traces_in(file: &Path) -> Vec<&'static str> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_stack_writes_what_patients_tell_into_the_practices_databases_only() {
+async fn the_stack_writes_patient_data_only_to_practice_databases() {
     let stack = EVERYDAY.stack().await;
     let token = stack.token_of_new_partner("Privacy").await;
     let endpoint = Endpoint::open().await;
     let signup = json!({ "hookUrl": endpoint.url, "scopes": ["Patients", "Encounters"] });
     stack.expect(&token, "POST", "/v1/webhooks/signup", Some(&signup), 201).await;
     tour(&stack, &token).await;
-    let events = endpoint.hears(2, |_| true).await;
+    let events = endpoint.receives(2, |_| true).await;
     let sent = events
         .iter()
         .map(|it| String::from_utf8_lossy(&it.body).to_lowercase() + &format!("{:?}", it.headers));

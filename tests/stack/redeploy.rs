@@ -17,7 +17,7 @@ use crate::{
     load::{Call, Caller},
     partner::Endpoint,
     running::{Stack, Start, program, send_signal},
-    wait::until_it_is_so,
+    wait::until_true,
 };
 
 const ENVIRONMENTS: usize = 4;
@@ -112,7 +112,7 @@ async fn calls(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn new_binaries_are_swapped_in_under_load_and_nothing_is_lost_and_nobody_notices() {
+async fn new_binaries_replace_old_ones_under_load_without_loss() {
     let folder = tempfile::tempdir().unwrap();
     Stack::build().await;
     let build = Build::new();
@@ -132,7 +132,7 @@ async fn new_binaries_are_swapped_in_under_load_and_nothing_is_lost_and_nobody_n
         .collect();
     let more_calls = async || {
         let before = good.load(Ordering::Relaxed);
-        until_it_is_so("calls are answered", async || good.load(Ordering::Relaxed) >= before + CALLS).await;
+        until_true("calls are answered", async || good.load(Ordering::Relaxed) >= before + CALLS).await;
     };
     more_calls().await;
     for _ in 0..REDEPLOYS {
@@ -144,8 +144,7 @@ async fn new_binaries_are_swapped_in_under_load_and_nothing_is_lost_and_nobody_n
     // An old environment finishes its work, including a poller run, which may take a minute.
     for function in USED {
         let new = HashSet::from([build.inode(function)]);
-        until_it_is_so(&format!("only the new {function} runs"), async || running(&stack, function) == new)
-            .await;
+        until_true(&format!("only the new {function} runs"), async || running(&stack, function) == new).await;
     }
     is_over.store(true, Ordering::Relaxed);
 
@@ -154,7 +153,7 @@ async fn new_binaries_are_swapped_in_under_load_and_nothing_is_lost_and_nobody_n
     let failed: Vec<Call> = failed.into_iter().flatten().collect();
     let count = good.load(Ordering::Relaxed);
     assert!(failed.is_empty(), "{} calls failed, {count} were good: {:#?}", failed.len(), failed.first());
-    endpoint.hears((EVENTS * REDEPLOYS) as usize, |it| it["event"] == "Claims").await;
+    endpoint.receives((EVENTS * REDEPLOYS) as usize, |it| it["event"] == "Claims").await;
     let practice = format!("sqlite://{}", folder.path().join("data/practices/DemoOffice.sqlite").display());
     let mut practice = SqliteConnection::connect(&practice).await.unwrap();
     let patients: HashSet<i64> = sqlx::query_scalar("select patient_id from patients")

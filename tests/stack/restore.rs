@@ -51,19 +51,19 @@ fn assert_holds(report: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_restore_drill_loses_both_stores_and_everything_holds_afterwards() {
+async fn the_restore_drill_recovers_from_the_loss_of_both_stores() {
     assert_holds(&drill(&[]).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_restore_drill_holds_on_postgres() {
+async fn the_restore_drill_succeeds_on_postgres() {
     let server = std::env::var("TEST_POSTGRES_URL")
         .expect("TEST_POSTGRES_URL names a PostgreSQL server; tests/run sets it");
     assert_holds(&drill(&["--practice-db", &server]).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reconciliation_needs_a_moment_and_a_practice_that_there_is() {
+async fn a_reconciliation_needs_a_moment_and_an_existing_practice() {
     let stack = EVERYDAY.stack().await;
     let refused = async |arguments: &[&str], word: &str| {
         let said = stack.operate(arguments).await.expect_failure();

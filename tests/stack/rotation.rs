@@ -17,11 +17,11 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::{
-    edge::{by_the_edge, edge_secret, key_for_viewers},
+    edge::{edge_secret, key_for_viewers, through_the_edge},
     http::Http,
     partner::Endpoint,
     running::{Stack, kill},
-    wait::{until, until_it_is_so},
+    wait::{until, until_true},
 };
 
 /// Calls that are repeated until told to stop.
@@ -97,7 +97,7 @@ impl Calls {
     }
 
     /// Waits until all kinds of calls have been made often enough to reach every process.
-    async fn go_on(&self) {
+    async fn wait_for_rounds(&self) {
         let before: Vec<usize> = self.rounds.iter().map(|it| it.load(Ordering::Relaxed)).collect();
         until("calls of every kind", async || {
             let now = self.rounds.iter().map(|it| it.load(Ordering::Relaxed));
@@ -107,27 +107,27 @@ impl Calls {
         .await;
     }
 
-    fn note_round(&self, kind: usize) {
+    fn count_round(&self, kind: usize) {
         self.rounds[kind].fetch_add(1, Ordering::Relaxed);
     }
 
-    fn going_on(&self) -> bool {
+    fn is_running(&self) -> bool {
         !self.stop.load(Ordering::Relaxed)
     }
 
     async fn with_the_first_token(self: Arc<Self>) {
         let token = Self::first(&self.tokens);
-        while self.going_on() {
+        while self.is_running() {
             self.as_partner(&token, "GET", "/v1/DemoOffice/tags", "", 200).await;
             self.as_partner(&token, "GET", "/v1/products?limit=1", "", 200).await;
-            self.note_round(0);
+            self.count_round(0);
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
     }
 
     /// Exchanges keys for tokens and uses them immediately.
     async fn with_new_tokens(self: Arc<Self>) {
-        while self.going_on() {
+        while self.is_running() {
             let body = json!({ "apiKey": Self::last(&self.api_keys) }).to_string();
             let path = "/v1/DemoOffice/auth/token";
             let signing = self.signing.lock().await;
@@ -138,7 +138,7 @@ impl Calls {
             self.as_partner(token, "PUT", "/v1/DemoOffice/prospects/1001", &named.to_string(), 200).await;
             self.as_partner(token, "GET", "/v1/DemoOffice/prospects?limit=1", "", 200).await;
             self.as_partner(token, "GET", "/v1/kb?limit=1", "", 200).await;
-            self.note_round(1);
+            self.count_round(1);
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
     }
@@ -146,35 +146,35 @@ impl Calls {
     /// Makes every process ask for the newest token keys as often as it may.
     async fn as_strangers(self: Arc<Self>) {
         let forged = forged(&Self::first(&self.tokens));
-        while self.going_on() {
+        while self.is_running() {
             for (_, path) in VERIFYING {
                 let calls = (0..2).map(|_| self.as_partner(&forged, "GET", path, "", 401));
                 futures::future::join_all(calls).await;
             }
-            self.note_round(2);
+            self.count_round(2);
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 
     async fn as_administrator(self: Arc<Self>) {
-        while self.going_on() {
+        while self.is_running() {
             for secret in [Self::first(&self.admin_secrets), Self::last(&self.admin_secrets)] {
                 self.call(&[("x-admin-secret", &secret)], "GET", "/v1/admin/partners?limit=1", "", 200).await;
             }
-            self.note_round(3);
+            self.count_round(3);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
     /// Calls with a key that is valid only in the viewers' network: if the API did not trust the
     /// distribution, the call would fail.
-    async fn by_the_distribution(self: Arc<Self>, api_key: String) {
+    async fn through_the_distribution(self: Arc<Self>, api_key: String) {
         let body = json!({ "apiKey": api_key }).to_string();
         let mut authorization = String::new();
-        while self.going_on() {
+        while self.is_running() {
             let secrets = self.edge_secrets.lock().unwrap().clone();
             for secret in secrets {
-                let edge = by_the_edge("203.0.113.9", &secret);
+                let edge = through_the_edge("203.0.113.9", &secret);
                 if authorization.is_empty() {
                     let answer = self.call(&edge, "POST", "/v1/DemoOffice/auth/token", &body, 200).await;
                     authorization = format!("Bearer {}", answer["accessToken"].as_str().unwrap_or_default());
@@ -183,7 +183,7 @@ impl Calls {
                 self.call(&headers, "GET", "/v1/me", "", 200).await;
                 self.call(&headers, "GET", "/v1/DemoOffice/visit-types", "", 200).await;
             }
-            self.note_round(4);
+            self.count_round(4);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -208,7 +208,7 @@ async fn replace(stack: &Stack, function: &str) {
     old.iter().copied().for_each(kill);
     // A process disappears once the stack has noticed its end.
     let gone = async || !old.iter().any(|pid| Path::new("/proc").join(pid.to_string()).exists());
-    until_it_is_so("the end of the processes", gone).await;
+    until_true("the end of the processes", gone).await;
 }
 
 /// Returns the current version of a secret: `id` and `value`.
@@ -219,7 +219,7 @@ pub(crate) fn secret_of(stack: &Stack, name: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
+async fn every_secret_can_be_rotated_under_load_without_a_failed_call() {
     let folder = tempfile::tempdir().unwrap();
     let server = std::env::var("TEST_POSTGRES_URL").ok();
     let mut arguments = vec!["--every", "1", "--environments", "2"];
@@ -251,9 +251,9 @@ async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
     tasks.spawn(Arc::clone(&calls).with_the_first_token());
     tasks.spawn(Arc::clone(&calls).with_new_tokens());
     tasks.spawn(Arc::clone(&calls).as_administrator());
-    tasks.spawn(Arc::clone(&calls).by_the_distribution(key_for_viewers(&stack).await));
+    tasks.spawn(Arc::clone(&calls).through_the_distribution(key_for_viewers(&stack).await));
     tasks.spawn(Arc::clone(&calls).as_strangers());
-    calls.go_on().await;
+    calls.wait_for_rounds().await;
 
     let keys_before = secret_of(&stack, "TokenKeysSecret")["value"].clone();
     let said = stack.operate(&["rotate-token-key"]).await.expect();
@@ -264,7 +264,7 @@ async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
     let signing = calls.signing.lock().await;
     replace(&stack, "auth").await;
     drop(signing);
-    calls.go_on().await;
+    calls.wait_for_rounds().await;
     calls.assert_none_failed("the token key");
     let said = stack.operate(&["rotate-token-key", "--finish"]).await.expect();
     assert!(said.contains("No key was removed") && said.contains("k1 still verifies"), "{said}");
@@ -275,7 +275,7 @@ async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
     let said = stack.operate(&["rotate-admin-secret"]).await.expect();
     let new = said.lines().find_map(|line| line.strip_prefix("New admin secret, shown only once: ")).unwrap();
     calls.admin_secrets.lock().unwrap().push(new.to_owned());
-    calls.go_on().await;
+    calls.wait_for_rounds().await;
     calls.assert_none_failed("the admin secret");
     let said = stack.operate(&["rotate-admin-secret"]).await.expect_failure();
     assert!(said.contains("a rotation is in progress"), "{said}");
@@ -296,7 +296,7 @@ async fn every_secret_is_rotated_under_calls_and_no_call_fails() {
     .await;
     assert!(endpoint.arrivals().iter().all(|it| it.is_signed_with(&before)));
     // Also use what was rotated last for a while.
-    calls.go_on().await;
+    calls.wait_for_rounds().await;
     calls.stop.store(true, Ordering::Relaxed);
     while let Some(ended) = tasks.join_next().await {
         ended.unwrap();
@@ -333,9 +333,9 @@ async fn rotate_edge_secret(stack: &Stack, calls: &Calls) {
     let version = secret_of(stack, "EdgeSecret")["id"].as_str().unwrap().to_owned();
     assert!(new != before && said.contains(&format!("EdgeSecretVersion={version}")), "{said}");
     calls.edge_secrets.lock().unwrap().push(new.clone());
-    calls.go_on().await;
+    calls.wait_for_rounds().await;
     *calls.edge_secrets.lock().unwrap() = vec![new.clone()];
-    calls.go_on().await;
+    calls.wait_for_rounds().await;
     stack.operate(&["rotate-edge-secret", "--finish"]).await.expect();
     assert_eq!(edge_secret(stack), new);
 }

@@ -64,6 +64,11 @@ pub(crate) fn program() -> &'static Path {
     })
 }
 
+/// Returns the path of the operators' program for stacks in AWS, which is beside the stack's.
+pub(crate) fn operators_program() -> PathBuf {
+    program().with_file_name("officepro-operator")
+}
+
 /// Options for starting a stack.
 #[derive(Default)]
 pub(crate) struct Start<'a> {

@@ -14,7 +14,7 @@ use crate::{
     database_gate::{DatabaseGate, Mood},
     load::{Call, Caller, call_many},
     running::Stack,
-    wait::{until, until_it_is_so},
+    wait::{until, until_true},
 };
 
 /// Environments per function: more than the callers of both kinds together, because Lambda has one
@@ -22,11 +22,11 @@ use crate::{
 const ENVIRONMENTS: &str = "10";
 /// Callers of each kind.
 const CALLERS: usize = 4;
-const ILL_CALLS: usize = 32;
+const STALLED_CALLS: usize = 32;
 const WELL_CALLS: usize = 80;
 
 /// Calls to the practice with the failing database; every fourth one writes.
-struct IllPractice {
+struct StalledPractice {
     caller: Caller,
     path: String,
     writes: AtomicUsize,
@@ -34,7 +34,7 @@ struct IllPractice {
     open: Mutex<Vec<String>>,
 }
 
-impl IllPractice {
+impl StalledPractice {
     async fn call(self: Arc<Self>, number: usize) -> Call {
         if !number.is_multiple_of(4) {
             return self.caller.get(&format!("{}?limit=5", self.path)).await;
@@ -61,19 +61,19 @@ struct Phase {
 
 /// Makes calls to the failing practice and, once the first one waits or has returned, to another
 /// one.
-async fn phase(ill: &Arc<IllPractice>, well: &Caller, path: &str, gate: &DatabaseGate) -> Phase {
+async fn phase(ill: &Arc<StalledPractice>, well: &Caller, path: &str, gate: &DatabaseGate) -> Phase {
     let path = format!("{path}?limit=5");
     let answered = AtomicUsize::new(0);
     let ill = async {
         let first = ill.clone().call(1).await;
         answered.store(1, Ordering::Relaxed);
-        let mut calls = call_many(ILL_CALLS, CALLERS, |number| ill.clone().call(number)).await;
+        let mut calls = call_many(STALLED_CALLS, CALLERS, |number| ill.clone().call(number)).await;
         calls.push(first);
         calls
     };
     let well = async {
-        let begun = async || answered.load(Ordering::Relaxed) > 0 || gate.holds_back() > 0;
-        until_it_is_so("a call of the ill practice", begun).await;
+        let begun = async || answered.load(Ordering::Relaxed) > 0 || gate.held_back_count() > 0;
+        until_true("a call of the stalled practice", begun).await;
         call_many(WELL_CALLS, CALLERS, |_| {
             let (well, path) = (well.clone(), path.clone());
             async move { well.get(&path).await }
@@ -87,7 +87,7 @@ async fn phase(ill: &Arc<IllPractice>, well: &Caller, path: &str, gate: &Databas
 /// Asserts that the function itself tells all callers to retry, instead of timing out.
 fn assert_all_told(calls: &[Call], what: impl std::fmt::Debug) {
     for call in calls {
-        assert!(call.is_put_off_by_the_function(), "{what:?}: {call:?}");
+        assert!(call.function_asks_to_retry(), "{what:?}: {call:?}");
     }
 }
 
@@ -102,7 +102,7 @@ fn assert_all_good(stack: &Stack, calls: &[Call]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_practice_whose_database_stalls_or_refuses_is_told_so_meanwhile_and_others_notice_nothing() {
+async fn a_stalled_database_affects_only_its_own_practice() {
     let server = std::env::var("TEST_POSTGRES_URL")
         .expect("TEST_POSTGRES_URL names a PostgreSQL server; tests/run sets it");
     let gate = DatabaseGate::open(&server, "demooffice").await;
@@ -112,7 +112,7 @@ async fn a_practice_whose_database_stalls_or_refuses_is_told_so_meanwhile_and_ot
     let well = stack.demo_key(|key| key["practicepass"] != "DemoOffice");
     let well_path = format!("/v1/{}/prospects", well.practicepass);
     let well = Caller::new(&stack, &stack.token_from(&well).await);
-    let ill = Arc::new(IllPractice {
+    let ill = Arc::new(StalledPractice {
         caller: Caller::new(&stack, &stack.token().await),
         path: "/v1/DemoOffice/prospects".to_owned(),
         writes: AtomicUsize::new(0),
@@ -138,8 +138,8 @@ async fn a_practice_whose_database_stalls_or_refuses_is_told_so_meanwhile_and_ot
         gate.set(Mood::Well);
 
         // Every environment detects the recovery by itself.
-        until("an ill practice that is well again", async || {
-            let calls = call_many(ILL_CALLS, CALLERS, |_| {
+        until("the stalled practice to recover", async || {
+            let calls = call_many(STALLED_CALLS, CALLERS, |_| {
                 let ill = ill.clone();
                 async move { ill.caller.get(&ill.path).await }
             })
@@ -152,7 +152,7 @@ async fn a_practice_whose_database_stalls_or_refuses_is_told_so_meanwhile_and_ot
 
     // A write with an unknown outcome takes effect once, however often it is sent.
     let open = std::mem::take(&mut *ill.open.lock().unwrap());
-    assert_eq!(open.len(), 2 * ILL_CALLS / 4, "of the writes that met the ill database");
+    assert_eq!(open.len(), 2 * STALLED_CALLS / 4, "of the writes that met the stalled database");
     for key in &open {
         let first = ill.write(key).await;
         assert_eq!(first.status(), 201, "{first:?}");
@@ -163,8 +163,8 @@ async fn a_practice_whose_database_stalls_or_refuses_is_told_so_meanwhile_and_ot
     }
 }
 
-/// Makes a call that needs what is locked.
-async fn needy(caller: Caller, row: bool) -> Call {
+/// Makes a call that needs the locked rows or tables.
+async fn blocked_call(caller: Caller, row: bool) -> Call {
     if row {
         caller.put("/v1/DemoOffice/prospects/1001", &json!({ "NickName": "Waits" })).await
     } else {
@@ -172,9 +172,9 @@ async fn needy(caller: Caller, row: bool) -> Call {
     }
 }
 
-/// Makes a call to the same practice that does not need it, mostly in the function whose calls
+/// Makes a call to the same practice that does not need them, mostly in the function whose calls
 /// wait.
-async fn unconcerned(caller: Caller, number: usize) -> Call {
+async fn independent_call(caller: Caller, number: usize) -> Call {
     match number % 4 {
         0 => {
             caller
@@ -188,7 +188,7 @@ async fn unconcerned(caller: Caller, number: usize) -> Call {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_somebody_keeps_locked_stops_the_calls_that_need_it_and_no_others() {
+async fn a_held_lock_stops_only_the_calls_that_need_it() {
     let server = std::env::var("TEST_POSTGRES_URL")
         .expect("TEST_POSTGRES_URL names a PostgreSQL server; tests/run sets it");
     let folder = tempfile::tempdir().unwrap();
@@ -201,7 +201,7 @@ async fn what_somebody_keeps_locked_stops_the_calls_that_need_it_and_no_others()
     let mut emr = PgConnection::connect(dsn).await.unwrap();
     let mut watch = PgConnection::connect(dsn).await.unwrap();
     // Start the environments.
-    let warm = call_many(40, CALLERS, |number| unconcerned(caller.clone(), number)).await;
+    let warm = call_many(40, CALLERS, |number| independent_call(caller.clone(), number)).await;
     assert_all_good(&stack, &warm);
 
     let locks = [
@@ -212,19 +212,19 @@ async fn what_somebody_keeps_locked_stops_the_calls_that_need_it_and_no_others()
         emr.execute("begin").await.unwrap();
         emr.execute(lock).await.unwrap();
         let others = async {
-            until_it_is_so("a call that waits for the lock", async || {
+            until_true("a call that waits for the lock", async || {
                 let waits = "select exists (select 1 from pg_stat_activity
                      where datname = current_database() and wait_event_type = 'Lock')";
                 sqlx::query_scalar(waits).fetch_one(&mut watch).await.unwrap()
             })
             .await;
-            call_many(WELL_CALLS, CALLERS, |number| unconcerned(caller.clone(), number)).await
+            call_many(WELL_CALLS, CALLERS, |number| independent_call(caller.clone(), number)).await
         };
-        let (stopped, others) = tokio::join!(call_many(8, 2, |_| needy(caller.clone(), row)), others);
+        let (stopped, others) = tokio::join!(call_many(8, 2, |_| blocked_call(caller.clone(), row)), others);
         assert_all_told(&stopped, lock);
         assert_all_good(&stack, &others);
         emr.execute("rollback").await.unwrap();
         // No circuit breaker is open: the database itself was fine.
-        assert_all_good(&stack, &[needy(caller.clone(), row).await]);
+        assert_all_good(&stack, &[blocked_call(caller.clone(), row).await]);
     }
 }

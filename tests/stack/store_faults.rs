@@ -24,14 +24,14 @@ const ENVIRONMENTS: usize = 4;
 const ATTEMPTS: usize = 4;
 
 /// A key that no environment has seen yet, with its id and a token.
-struct Newcomer {
+struct NewPartner {
     id: String,
     api_key: String,
     token: String,
 }
 
-async fn newcomer(stack: &Stack) -> Newcomer {
-    let partner = stack.admin("/v1/admin/partners", &json!({ "company": "Newcomer" })).await;
+async fn new_partner(stack: &Stack) -> NewPartner {
+    let partner = stack.admin("/v1/admin/partners", &json!({ "company": "NewPartner" })).await;
     let key = json!({
         "partnerId": partner["data"]["id"], "name": "New", "practicepass": "DemoOffice",
         "scopes": ["Prospects"],
@@ -40,7 +40,7 @@ async fn newcomer(stack: &Stack) -> Newcomer {
     let text = |name: &str| key[name].as_str().unwrap().to_owned();
     let (id, api_key) = (text("id"), text("apiKey"));
     let token = stack.token_of(&api_key).await;
-    Newcomer { id, api_key, token }
+    NewPartner { id, api_key, token }
 }
 
 /// Makes a call that needs the store.
@@ -56,8 +56,8 @@ async fn create_partner(stack: &Stack, secret: &str) -> Call {
 
 /// Asserts that the function itself tells the caller to retry: it gives up on the store before
 /// others give up on it.
-fn assert_told_to_come_back(call: &Call, what: &str) {
-    assert!(call.is_put_off_by_the_function(), "{what}: {call:?}");
+fn assert_function_asks_to_retry(call: &Call, what: &str) {
+    assert!(call.function_asks_to_retry(), "{what}: {call:?}");
 }
 
 /// Returns a token with the signature of another one.
@@ -66,15 +66,15 @@ fn forged(token: &str, other: &str) -> String {
     format!("{body}.{}", other.rsplit_once('.').unwrap().1)
 }
 
-async fn nobody_gets_in(stack: &Stack, gate: &mut StoreGate, fault: Fault) {
-    let (valid, revoked) = (newcomer(stack).await, newcomer(stack).await);
+async fn assert_nobody_is_admitted(stack: &Stack, gate: &mut StoreGate, fault: Fault) {
+    let (valid, revoked) = (new_partner(stack).await, new_partner(stack).await);
     let path = format!("/v1/admin/keys/{}/revoke", revoked.id);
     stack.admin_with_status(&path, &json!({}), 200).await;
     gate.set(fault).await;
     gate.forget();
 
     let call = Caller::new(stack, &valid.token).get("/v1/DemoOffice/tags").await;
-    assert_told_to_come_back(&call, &format!("{fault:?}: a valid token"));
+    assert_function_asks_to_retry(&call, &format!("{fault:?}: a valid token"));
     if fault != Fault::Refused {
         let tries = gate.requests_with(&valid.id);
         assert!((1..=ATTEMPTS).contains(&tries), "{fault:?}: {tries} requests for one key");
@@ -83,17 +83,17 @@ async fn nobody_gets_in(stack: &Stack, gate: &mut StoreGate, fault: Fault) {
         [("a forged token", forged(&valid.token, &revoked.token)), ("a revoked key's token", revoked.token)]
     {
         let call = Caller::new(stack, &token).get("/v1/DemoOffice/tags").await;
-        assert!(call.status() == 401 || call.is_put_off_by_the_function(), "{fault:?}: {what}: {call:?}");
+        assert!(call.status() == 401 || call.function_asks_to_retry(), "{fault:?}: {what}: {call:?}");
     }
 
     let exchange = "/v1/DemoOffice/auth/token";
     let call = post(stack, exchange, &[], &json!({ "apiKey": valid.api_key })).await;
-    assert_told_to_come_back(&call, &format!("{fault:?}: a token for a valid key"));
+    assert_function_asks_to_retry(&call, &format!("{fault:?}: a token for a valid key"));
     let call = post(stack, exchange, &[], &json!({ "apiKey": revoked.api_key })).await;
-    assert_told_to_come_back(&call, &format!("{fault:?}: a token for a revoked key"));
+    assert_function_asks_to_retry(&call, &format!("{fault:?}: a token for a revoked key"));
     let call = post(stack, "/v1/access-requests/claim", &[], &json!({ "token": "a".repeat(43) })).await;
     let refused = [400, 404, 422].contains(&call.status());
-    assert!(refused || call.is_put_off_by_the_function(), "{fault:?}: a claim: {call:?}");
+    assert!(refused || call.function_asks_to_retry(), "{fault:?}: a claim: {call:?}");
     // An environment that has just seen the right secret from this address checks one wrong secret
     // without counting it.
     let (mut wrong, mut tries) = (create_partner(stack, &"x".repeat(40)).await, 1);
@@ -101,16 +101,19 @@ async fn nobody_gets_in(stack: &Stack, gate: &mut StoreGate, fault: Fault) {
         wrong = create_partner(stack, &"x".repeat(40)).await;
         tries += 1;
     }
-    assert_told_to_come_back(&wrong, &format!("{fault:?}: a wrong admin secret, which can't be counted"));
+    assert_function_asks_to_retry(
+        &wrong,
+        &format!("{fault:?}: a wrong admin secret, which can't be counted"),
+    );
     let call = create_partner(stack, &stack.admin_secret()).await;
-    assert_told_to_come_back(&call, &format!("{fault:?}: the admin secret"));
+    assert_function_asks_to_retry(&call, &format!("{fault:?}: the admin secret"));
     gate.set(Fault::None).await;
     let again = Caller::new(stack, &valid.token).get("/v1/DemoOffice/tags").await;
     assert!(again.is_good(), "{fault:?} is over: {again:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_fails_is_retried_a_few_times_and_lets_nobody_in_and_no_event_is_lost() {
+async fn a_failing_store_is_retried_admits_nobody_and_loses_no_event() {
     let folder = tempfile::tempdir().unwrap();
     let mut gate = StoreGate::open(folder.path().join("data/stack.json")).await;
     let variable = format!("AWS_ENDPOINT_URL_DYNAMODB={}", gate.url());
@@ -123,10 +126,10 @@ async fn a_store_that_fails_is_retried_a_few_times_and_lets_nobody_in_and_no_eve
     for (round, fault) in FAULTS.into_iter().enumerate() {
         // These events are in transit when the fault begins.
         stack.emit("Claims", 8).await;
-        nobody_gets_in(&stack, &mut gate, fault).await;
+        assert_nobody_is_admitted(&stack, &mut gate, fault).await;
         // A message that met several faults in a row would be received too often and become a dead
         // letter.
-        endpoint.hears(8 * (round + 1), |it| it["event"] == "Claims").await;
+        endpoint.receives(8 * (round + 1), |it| it["event"] == "Claims").await;
     }
 
     // Write events before and while the store fails.
@@ -152,12 +155,12 @@ async fn a_store_that_fails_is_retried_a_few_times_and_lets_nobody_in_and_no_eve
     .await;
     let (bad, failed) = (calls.iter().filter(|it| !it.is_good()).count(), gate.failed());
     println!("{bad} of {} calls failed while {failed} requests to the store did", calls.len());
-    assert!(calls.iter().all(|it| it.is_good() || it.is_put_off_by_the_function()), "{calls:?}");
+    assert!(calls.iter().all(|it| it.is_good() || it.function_asks_to_retry()), "{calls:?}");
     assert!(failed >= calls.len() / 4, "too few requests failed to prove anything: {failed}");
     assert!(bad * 4 <= failed, "{bad} calls failed, with {failed} requests");
     gate.set(Fault::None).await;
 
-    endpoint.hears(80, |it| it["event"] == "Claims").await;
+    endpoint.receives(80, |it| it["event"] == "Claims").await;
     assert_eq!(stack.monitor().await["queue"]["deadLetters"], 0);
     for log in std::fs::read_dir(folder.path().join("data/logs")).unwrap() {
         let text = std::fs::read_to_string(log.unwrap().path()).unwrap();

@@ -1,4 +1,4 @@
-//! What operators find in the functions' logs.
+//! The functions' logs, as operators use them.
 
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ async fn line_of(stack: &Stack, function: &str, wanted: impl Fn(&Value) -> bool)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_booking_is_followed_through_the_logs_to_the_partners_endpoint() {
+async fn a_booking_can_be_traced_through_the_logs_to_the_endpoint() {
     let stack = EVERYDAY.stack().await;
     let token = stack.token_of_new_partner("Telemetry").await;
     let endpoint = Endpoint::open().await;
@@ -46,7 +46,7 @@ async fn a_booking_is_followed_through_the_logs_to_the_partners_endpoint() {
 
     let visit = booked.body["data"]["VisitID"].clone();
     let of_visit = |it: &Value| it["event"] == "Encounters" && it["recordId"] == visit;
-    let arrival = endpoint.hears(1, of_visit).await.remove(0);
+    let arrival = endpoint.receives(1, of_visit).await.remove(0);
     assert_eq!(arrival.header("x-request-id"), OWN);
     let delivery_id: i64 = arrival.header("x-officepro-delivery-id").parse().unwrap();
     let delivery = format!("/v1/webhooks/deliveries/{delivery_id}");
@@ -67,7 +67,7 @@ async fn a_booking_is_followed_through_the_logs_to_the_partners_endpoint() {
 
     // An event of the EMR is traced from the poll that found it.
     stack.emit("Claims", 1).await;
-    let claim = endpoint.hears(1, |it| it["event"] == "Claims").await.remove(0);
+    let claim = endpoint.receives(1, |it| it["event"] == "Claims").await.remove(0);
     let poll = claim.header("x-request-id").to_owned();
     line_of(&stack, "log-poller", |line| line["lambdaRequestId"] == poll && line["message"] == "due").await;
 

@@ -23,13 +23,13 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T
 }
 
 /// Repeats `is_so` until it returns true.
-pub(crate) async fn until_it_is_so(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until_true(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     until(what, async || is_so().await.then_some(()).ok_or_else(String::new)).await;
 }
 
 /// Repeats `left` until nothing is left. The limit restarts with each progress, because much work
 /// may take long.
-pub(crate) async fn until_none_is_left(what: &str, mut left: impl AsyncFnMut() -> usize) {
+pub(crate) async fn until_none_left(what: &str, mut left: impl AsyncFnMut() -> usize) {
     let mut before = usize::MAX;
     while before > 0 {
         before = until(what, async || {

@@ -1,4 +1,4 @@
-//! Lines with metrics keep to CloudWatch's specification of the embedded metric format.
+//! Lines with metrics conform to CloudWatch's specification of the embedded metric format.
 
 use serde_json::{Map, Value};
 
@@ -34,10 +34,10 @@ const UNITS: [&str; 27] = [
     "None",
 ];
 
-/// Makes a good line a bad one.
+/// Changes a valid line into an invalid one.
 type Spoil = fn(&mut Value);
 
-/// What the specification forbids in a line; nothing for a good one.
+/// Returns the violations of the specification in a line.
 fn faults_of(line: &Value) -> Vec<String> {
     let mut faults = Vec::new();
     let mut must = |holds: bool, rule: &str| {
@@ -93,7 +93,7 @@ fn faults_of(line: &Value) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_line_with_metrics_keeps_to_the_specification() {
+async fn every_metric_line_conforms_to_the_specification() {
     let logs = watched("info", Some("Tests")).await;
     let lines = logs.metrics();
     let mut messages: Vec<&str> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
@@ -106,7 +106,7 @@ async fn every_line_with_metrics_keeps_to_the_specification() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_rules_of_the_specification_are_looked_at() {
+async fn the_checker_enforces_the_rules_of_the_specification() {
     let lines = watched("info", Some("Tests")).await.metrics();
     let good = lines.into_iter().find(|line| line["message"] == "call").unwrap();
     let spoilt: [(&str, Spoil); 8] = [
@@ -121,7 +121,7 @@ async fn the_rules_of_the_specification_are_looked_at() {
         }),
         ("a dimension that is not a text", |it| it["Route"] = 1.into()),
         ("a metric that is not a number", |it| it["Duration"] = "1".into()),
-        ("a metric that isn't there", |it| drop(it.as_object_mut().unwrap().remove("Faults"))),
+        ("a missing metric", |it| drop(it.as_object_mut().unwrap().remove("Faults"))),
     ];
     for (what, spoil) in spoilt {
         let mut line = good.clone();

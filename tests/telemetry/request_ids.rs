@@ -1,4 +1,4 @@
-//! A request id leads from the call that booked to the partner's endpoint.
+//! A request id connects the call that booked with the partner's endpoint.
 
 use futures::FutureExt;
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ async fn book(office: &Office) {
     office.call("POST", "/v1/DemoOffice/visits/book", &headers, Some(&booking)).await.expect(201);
 }
 
-/// The request ids of the messages that can be received now, in the order of their log ids.
+/// Returns the request ids of the messages that can be received now, ordered by their log ids.
 async fn queued(office: &Office) -> Vec<Value> {
     let received = office.queue.receive().await;
     let mut bodies: Vec<Value> = received.iter().map(|it| serde_json::from_str(&it.body).unwrap()).collect();
@@ -56,7 +56,7 @@ async fn queued(office: &Office) -> Vec<Value> {
     bodies.into_iter().map(|body| body["requestId"].clone()).collect()
 }
 
-async fn a_booking_is_followed_by_its_request_id_to_the_partners_endpoint(office: Office) {
+async fn a_booking_is_traced_by_its_request_id_to_the_endpoint(office: Office) {
     let hook = sign_up(&office).await;
     let logs = Logs::default();
     let journey = async {
@@ -89,9 +89,9 @@ async fn a_booking_is_followed_by_its_request_id_to_the_partners_endpoint(office
         .collect();
     assert_eq!(told, ["call", "delivery attempted", "delivery attempted"]);
 }
-on_both_databases!(a_booking_is_followed_by_its_request_id_to_the_partners_endpoint);
+on_both_databases!(a_booking_is_traced_by_its_request_id_to_the_endpoint);
 
-async fn an_event_of_the_emr_has_the_id_of_the_poll_that_found_it(office: Office) {
+async fn an_emr_event_has_the_request_id_of_its_poll(office: Office) {
     let hook = sign_up(&office).await;
     office
         .sql(
@@ -103,9 +103,9 @@ async fn an_event_of_the_emr_has_the_id_of_the_poll_that_found_it(office: Office
     deliver(&office).await;
     assert_eq!(hook.received()[0].header("x-request-id"), POLL);
 }
-on_both_databases!(an_event_of_the_emr_has_the_id_of_the_poll_that_found_it);
+on_both_databases!(an_emr_event_has_the_request_id_of_its_poll);
 
-async fn what_the_emr_writes_for_a_request_id_is_passed_on_only_if_it_is_one(office: Office) {
+async fn only_a_valid_request_id_from_the_emr_is_passed_on(office: Office) {
     sign_up(&office).await;
     for id in ["'emr-request-1'", "'short'", "'John Doe, born 1987'", "''"] {
         office
@@ -118,10 +118,10 @@ async fn what_the_emr_writes_for_a_request_id_is_passed_on_only_if_it_is_one(off
     poll(&office).await;
     assert_eq!(queued(&office).await, ["emr-request-1", POLL, POLL, POLL]);
 }
-on_both_databases!(what_the_emr_writes_for_a_request_id_is_passed_on_only_if_it_is_one);
+on_both_databases!(only_a_valid_request_id_from_the_emr_is_passed_on);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_id_that_is_no_text_costs_no_event() {
+async fn a_request_id_that_is_not_text_does_not_lose_the_event() {
     let office = Office::open(crate::office::Engine::Sqlite).await;
     sign_up(&office).await;
     office
@@ -135,7 +135,7 @@ async fn a_request_id_that_is_no_text_costs_no_event() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_of_before_is_delivered_without_an_id() {
+async fn an_old_message_is_delivered_without_a_request_id() {
     let office = Office::open(crate::office::Engine::Sqlite).await;
     let hook = sign_up(&office).await;
     office

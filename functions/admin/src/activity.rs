@@ -12,7 +12,10 @@ use jiff::SignedDuration;
 use serde::Serialize;
 use shared::{
     api::{Admin, ApiError, ApiResult, Code, CursorPagination, FieldError, Problem, Query, fit},
-    control::activity::{ActivityFilter, ActivityPosition, CallRecord, RETENTION},
+    control::{
+        Cursor,
+        activity::{ActivityFilter, CallRecord, RETENTION},
+    },
     params, text_field,
 };
 use utoipa::ToSchema;
@@ -173,7 +176,7 @@ pub(crate) async fn list_activity(
     let wanted = usize::try_from(limit).unwrap_or_default();
     let period = (from.max(oldest), to.min(newest));
     let page = admin.app.control.search_calls(&filter, period, wanted, after.as_ref()).await?;
-    let positions: Vec<ActivityPosition> = page.records.iter().map(ActivityPosition::after).collect();
+    let positions: Vec<Cursor> = page.records.iter().map(Cursor::after_call).collect();
     let rows: Vec<ActivityRow> = page.records.into_iter().map(ActivityRow::from).collect();
     let next_cursor = page.next.map(|cursor| cursor.to_text());
     if csv {

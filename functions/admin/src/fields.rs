@@ -1,7 +1,7 @@
 //! Checks of fields that several request bodies have.
 
 use shared::{
-    api::{Admin, ApiResult, FieldError},
+    api::{Admin, ApiResult, FieldError, FieldProblem, FieldValue, Source},
     control::practices::Practice,
     domain::{PracticePass, Scope},
 };
@@ -19,16 +19,37 @@ pub(crate) async fn practice(admin: &Admin, text: &str) -> ApiResult<Option<Prac
     }
 }
 
-/// Returns the scopes without duplicates, in the order of the documentation.
-///
-/// # Errors
-/// `TOO_SHORT` if there is no scope.
-pub(crate) fn scopes(mut scopes: Vec<Scope>) -> Result<Vec<Scope>, FieldError> {
-    scopes.sort_unstable();
-    scopes.dedup();
-    if scopes.is_empty() {
-        let message = "must contain at least one scope".into();
-        return Err(FieldError { location: "body.scopes".into(), code: "TOO_SHORT", message });
+/// One scope or more, without duplicates, in the order of the documentation.
+#[derive(Clone, Debug)]
+pub(crate) struct Scopes(Vec<Scope>);
+
+impl Scopes {
+    /// # Errors
+    /// `TOO_SHORT` if there is no scope.
+    pub(crate) fn new(mut scopes: Vec<Scope>) -> Result<Self, FieldProblem> {
+        scopes.sort_unstable();
+        scopes.dedup();
+        if scopes.is_empty() {
+            return Err(FieldProblem::new("TOO_SHORT", "must contain at least one scope"));
+        }
+        Ok(Self(scopes))
     }
-    Ok(scopes)
+}
+
+impl Default for Scopes {
+    fn default() -> Self {
+        Self(vec![Scope::Prospects])
+    }
+}
+
+impl FieldValue for Scopes {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        Vec::read(source).and_then(Self::new)
+    }
+}
+
+impl From<Scopes> for Vec<Scope> {
+    fn from(scopes: Scopes) -> Self {
+        scopes.0
+    }
 }

@@ -65,7 +65,7 @@ struct EndpointUsage {
         (status = 401, body = Problem, description = "`INVALID_ADMIN_SECRET`"),
     ),
 )]
-pub(crate) async fn show_overview(
+pub(crate) async fn get_overview(
     admin: Admin,
     Query(query): Query<ShowOverview>,
 ) -> ApiResult<Data<Overview>> {

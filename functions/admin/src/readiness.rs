@@ -70,7 +70,7 @@ pub(crate) struct Readiness {
         (status = 503, body = Problem, description = "`NOT_READY`, with `data` as in 200; `UNAVAILABLE`"),
     ),
 )]
-pub(crate) async fn show_readiness(admin: Admin) -> ApiResult<Data<Readiness>> {
+pub(crate) async fn get_readiness(admin: Admin) -> ApiResult<Data<Readiness>> {
     // The future of all checks is large.
     let checks = Box::pin(all_checks(&admin)).await;
     let worst = checks.iter().map(|check| check.status).max().unwrap_or(CheckStatus::Ok);

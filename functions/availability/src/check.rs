@@ -41,6 +41,7 @@ pub(crate) struct CheckBody {
     available: bool,
     /// Why the time is not available. Omitted if it is.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reason: Option<Reason>,
 }
 

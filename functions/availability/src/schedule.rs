@@ -57,7 +57,7 @@ pub(crate) struct ScheduleBody {
     /// The first date that did not fit in the response; send it as `startDate` to continue. Omitted
     /// if all visits are listed. A date is listed completely unless it alone exceeds a response.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
+    #[schema(nullable = false, required = false)]
     next_start_date: Option<Date>,
 }
 
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_has_up_to_92_days_and_a_week_by_default() {
+    fn a_range_spans_at_most_92_days_and_defaults_to_a_week() {
         let today = date(2026, 3, 9);
         assert_eq!(range(today, None, None).unwrap(), (today, date(2026, 3, 15)));
         assert_eq!(range(today, Some(today), Some(date(2026, 6, 8))).unwrap().1, date(2026, 6, 8));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_dates_are_left_and_a_date_that_is_too_long_is_cut() {
+    fn a_long_schedule_keeps_whole_dates_and_truncates_a_long_date() {
         let visit = |day, name: &str| Booked {
             visit_id: VisitId(1),
             date: date(2026, 3, day),

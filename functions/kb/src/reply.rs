@@ -21,7 +21,7 @@ pub(crate) struct ArticleBody {
     /// The text. Omitted from lists if it has more than 2,000 characters; read the single article
     /// to get it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = String, required = false, example = "Step-by-step process...")]
+    #[schema(nullable = false, value_type = String, required = false, example = "Step-by-step process...")]
     article: Option<String>,
     #[schema(example = "Billing")]
     category: Option<String>,

@@ -2,14 +2,10 @@
 
 use axum::{http::header::ETAG, response::IntoResponse};
 use shared::{
-    api::{
-        ApiError, ApiResult, Body, Catalog, IfMatch, Message, Patch, PathId, Problem, Replace, Update,
-        UpdateOf, scope,
-    },
-    body,
+    api::{ApiError, ApiResult, Body, Catalog, IfMatch, Message, PathId, Problem, Update, UpdateOf, scope},
     catalog::articles::{self, Article},
     domain::ids::{ArticleId, IntegerId},
-    in_transaction,
+    in_transaction, patch,
     sql::audit,
     text_field,
 };
@@ -28,23 +24,17 @@ text_field! {
     ArticleTags, 1, 500
 }
 
-body! {
+patch! {
     /// The fields to change. An absent field keeps its value; null clears it.
     ///
     /// `Title`, `Article` and `Active` cannot be cleared.
     #[derive(Clone)]
     pub struct UpdateArticle {
-        #[schema(value_type = ArticleTitle, required = false)]
         "Title" => title: Replace<ArticleTitle>,
-        #[schema(value_type = ArticleText, required = false)]
         "Article" => article: Replace<ArticleText>,
-        #[schema(value_type = Option<ArticleCategory>, required = false)]
         "Category" => category: Patch<ArticleCategory>,
-        #[schema(value_type = Option<ArticleType>, required = false)]
         "Type" => kind: Patch<ArticleType>,
-        #[schema(value_type = Option<ArticleTags>, required = false)]
         "Tags" => tags: Patch<ArticleTags>,
-        #[schema(value_type = bool, required = false)]
         "Active" => active: Replace<bool>,
     }
 }
@@ -55,15 +45,11 @@ impl UpdateOf for UpdateArticle {
 
 impl UpdateArticle {
     fn apply(self, article: &mut Article) {
-        if let Some(title) = self.title.0 {
-            article.title = title.into();
-        }
+        self.title.apply(&mut article.title);
         if let Some(text) = self.article.0 {
             article.article = Some(text.into());
         }
-        if let Some(active) = self.active.0 {
-            article.active = active;
-        }
+        self.active.apply(&mut article.active);
         self.category.apply(&mut article.category);
         self.kind.apply(&mut article.kind);
         self.tags.apply(&mut article.tags);

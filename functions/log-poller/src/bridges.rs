@@ -20,7 +20,7 @@ use shared::{
 };
 use tokio::time::timeout;
 
-use crate::practice::{PracticeError, in_time};
+use crate::error::{PracticeError, in_time};
 
 /// The name that administrators see instead of a table's in the list of data problems.
 const TABLE: &str = "bridge";

@@ -17,7 +17,7 @@ use shared::{
 
 use tokio::time::timeout;
 
-use crate::practice::beginning;
+use crate::beginning::beginning;
 
 /// The number of leases that are released concurrently at the end of a run.
 const RELEASED_AT_ONCE: usize = 64;

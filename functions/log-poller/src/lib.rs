@@ -3,8 +3,10 @@
 //! It also sends deliveries whose next attempt is due, deletes expired rows from practices'
 //! databases, and compares attached practices with their EMRs.
 
+mod beginning;
 mod bridges;
 mod due;
+mod error;
 mod events;
 mod faults;
 mod leases;
@@ -16,9 +18,9 @@ mod retention;
 mod rounds;
 mod slice;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use leases::Leases;
 use serde::Deserialize;
 use shared::{
@@ -28,8 +30,18 @@ use shared::{
 };
 
 pub use bridges::{look_after, look_after_when_due};
-pub use practice::PracticeError;
+pub use error::PracticeError;
 pub use retention::{Pruned, prune};
+
+/// How long before its Lambda timeout a run stops beginning work. Its last steps take less.
+const BEFORE_TIMEOUT: SignedDuration = SignedDuration::from_secs(6);
+/// The longest run, so that the next minute's run finds the practices free.
+const LONGEST_RUN: SignedDuration = SignedDuration::from_secs(54);
+
+/// Returns the deadline of a run that begins at `now` and is killed at `timeout`.
+pub fn end_of_run(now: Timestamp, timeout: Timestamp) -> Timestamp {
+    (timeout - BEFORE_TIMEOUT).min(now + LONGEST_RUN)
+}
 
 /// The input from the schedule. A hash of their names spreads the practices over `of` schedules.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -79,8 +91,7 @@ pub async fn run(
     request_id: Option<&RequestId>,
 ) -> control::Result<()> {
     let leases = Leases::new(app, request_id);
-    let left = std::time::Duration::try_from(deadline.duration_since(app.clock.now())).unwrap_or_default();
-    let left = left + rounds::LAST_WAIT;
+    let left = time_left(app, deadline) + rounds::LAST_WAIT;
     let looking_after = async {
         if poll.once {
             return quiet::Asked::nobody();
@@ -115,6 +126,11 @@ pub async fn run(
         Ok(())
     };
     tokio::time::timeout(app.config.timeouts.run_record, last).await.unwrap_or_else(cut_off)
+}
+
+/// Returns the time until `deadline`; zero if it is over.
+fn time_left(app: &App, deadline: Timestamp) -> Duration {
+    Duration::try_from(deadline.duration_since(app.clock.now())).unwrap_or_default()
 }
 
 /// Performs the periodic work for all practices, each in its own minute.
@@ -156,12 +172,24 @@ async fn due_retries(app: &App, poll: Poll, deadline: Timestamp) {
 
 #[cfg(test)]
 mod tests {
-    use shared::control::subscriptions::bucket_of;
+    use shared::{config::Timeouts, control::subscriptions::bucket_of};
 
     use super::*;
 
     #[test]
-    fn every_practice_of_a_schedule_is_in_one_of_its_buckets_and_schedules_share_them_out() {
+    fn the_last_steps_of_a_run_take_a_second_less_than_is_left() {
+        let Timeouts { released_leases, run_record, .. } = Timeouts::default();
+        // Leases are also released after the practices were listed.
+        let steps = released_leases + rounds::LAST_WAIT + released_leases + run_record;
+        assert!(steps + Duration::from_secs(1) <= BEFORE_TIMEOUT.unsigned_abs(), "{steps:?}");
+        assert!(steps + LONGEST_RUN.unsigned_abs() <= Duration::from_secs(59), "{steps:?}");
+        let now: Timestamp = "2026-03-09T12:00:00Z".parse().unwrap();
+        let end = |seconds| end_of_run(now, now + SignedDuration::from_secs(seconds)).duration_since(now);
+        assert_eq!((end(60).as_secs(), end(59).as_secs(), end(900).as_secs()), (54, 53, 54));
+    }
+
+    #[test]
+    fn each_practice_belongs_to_a_bucket_of_exactly_one_schedule() {
         let practices: Vec<PracticePass> =
             (0..2_000).map(|n| PracticePass::try_from(format!("Practice{n:05}").as_str()).unwrap()).collect();
         for of in [1, 2, 3, 4, 10, 16, 20, 32, 48] {

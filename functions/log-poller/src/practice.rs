@@ -1,46 +1,22 @@
 //! One poll of one practice's log.
 
 use jiff::Timestamp;
-use shared::sql;
 use shared::{
-    app::{self, App},
+    app::App,
     auth::PracticeGrant,
-    control::{self, dispatch::Lease, subscriptions::Subscription},
-    domain::{PracticeFault, PracticePass, ids::LogId, log_progress::LogProgress},
+    control::{self, dispatch::Lease},
+    domain::PracticePass,
     tenant::{TenantDb, bridge, unindexed_patients},
 };
 
 use crate::{
-    bridges, faults,
+    bridges,
+    error::{PracticeError, in_time},
+    faults,
     leases::Leases,
     restart,
     slice::{self, Cut, Gaps},
 };
-
-/// Why a practice could not be polled.
-#[derive(Debug, thiserror::Error)]
-pub enum PracticeError {
-    #[error(transparent)]
-    App(#[from] app::Error),
-    #[error(transparent)]
-    Tenant(#[from] sql::Error),
-    #[error(transparent)]
-    Control(#[from] control::Error),
-    #[error("the practice's database does not respond")]
-    Silent,
-}
-
-impl PracticeError {
-    /// The reason as administrators see it.
-    pub(crate) fn fault(&self) -> PracticeFault {
-        match self {
-            Self::App(error) => error.fault(),
-            Self::Tenant(error) => error.fault(),
-            Self::Control(_) => PracticeFault::StoreFailed,
-            Self::Silent => PracticeFault::Unreachable,
-        }
-    }
-}
 
 /// The result of a poll.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,45 +116,4 @@ async fn read_on(
             return Ok(turn);
         }
     }
-}
-
-pub(crate) async fn in_time<T, E: Into<PracticeError>>(
-    app: &App,
-    work: impl Future<Output = Result<T, E>>,
-) -> Result<T, PracticeError> {
-    match tokio::time::timeout(app.config.timeouts.polled_database, work).await {
-        Ok(result) => result.map_err(Into::into),
-        Err(_) => Err(PracticeError::Silent),
-    }
-}
-
-/// Returns the position at which reading starts, or continues, under a new lease.
-///
-/// A first poll starts after the newest event at the first sign-up, but includes events then in
-/// flight. An older position is moved forward to that start, because nobody subscribes to the
-/// events in between.
-pub(crate) async fn beginning(
-    app: &App,
-    practicepass: &PracticePass,
-    progress: Option<LogProgress>,
-) -> control::Result<Option<LogProgress>> {
-    let mut subscriptions = app.control.subscriptions_of(practicepass).await?;
-    subscriptions.retain(Subscription::is_active);
-    let known = subscriptions.iter().map(|it| it.start_epoch).max().unwrap_or_default();
-    let progress = progress.filter(|progress| known <= progress.epoch);
-    let epoch = progress.as_ref().map_or(known, |progress| progress.epoch);
-    let starts =
-        subscriptions.iter().map(|it| if it.start_epoch < epoch { LogId(0) } else { it.start_after_log_id });
-    let Some(first) = starts.min() else { return Ok(progress) };
-    if progress.as_ref().is_some_and(|progress| first <= progress.top) {
-        return Ok(progress);
-    }
-    let mut begun = match progress {
-        Some(progress) => progress.moved_to(first),
-        None => LogProgress { epoch, ..LogProgress::after(first) },
-    };
-    for subscription in subscriptions.iter().filter(|it| it.start_epoch == epoch) {
-        begun.wait_for(&subscription.in_flight, subscription.started_at);
-    }
-    Ok(Some(begun))
 }

@@ -18,7 +18,8 @@ use tokio::time::timeout;
 
 use crate::{
     bridges,
-    practice::{PracticeError, in_time},
+    error::{PracticeError, in_time},
+    time_left,
 };
 
 /// The period, in minutes, in which each practice is checked once.
@@ -26,7 +27,7 @@ const MINUTES: u32 = 15;
 /// The number of practices checked concurrently; they share the databases with calls.
 const AT_ONCE: usize = 4;
 
-/// The least time for a check that has begun, whatever is left of the run.
+/// The minimum time for a check that has started, even at the end of a run.
 const SHORTEST: Duration = Duration::from_secs(2);
 
 /// The result of the checks.
@@ -54,7 +55,7 @@ pub(crate) async fn ask(app: &App, practices: &HashSet<PracticePass>, deadline: 
         if app.clock.now() >= deadline {
             return None;
         }
-        let left = Duration::try_from(deadline.duration_since(app.clock.now())).unwrap_or_default();
+        let left = time_left(app, deadline);
         // A check that the end of the run interrupts is repeated in the practice's next minute.
         let answer = timeout(left.max(SHORTEST), answers(app, practice, deadline)).await.ok()?;
         Some((practice.clone(), answer.err()))

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_practice_that_goes_on_failing_has_failed_since_the_run_in_which_it_began() {
+    fn a_failing_practice_keeps_the_time_of_its_first_failed_run() {
         let before = EndedRun {
             failing: vec![
                 failing("Old", PracticeFault::Unreachable, 10),
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn of_very_many_failing_practices_all_are_counted_and_those_that_failed_for_longest_are_named() {
+    fn all_failing_practices_are_counted_and_the_longest_failing_are_named() {
         let many = (0..10_000).rev().map(|n| failing(&format!("P{n}"), PracticeFault::Unreachable, n));
         let many: Vec<FailingPractice> = many.collect();
         let practices = many.iter().map(|it| it.practicepass.clone()).collect();

@@ -18,7 +18,7 @@ use shared::{
     },
 };
 
-use crate::practice::PracticeError;
+use crate::error::PracticeError;
 
 /// The number of practices processed concurrently; they share the databases with calls.
 const AT_ONCE: usize = 4;
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_practice_has_one_minute_of_a_day() {
+    fn each_practice_is_pruned_in_one_minute_of_the_day() {
         let practice = PracticePass::try_from("DemoOffice").unwrap();
         let day: Timestamp = "2026-03-09T00:00:00Z".parse().unwrap();
         let due = (0..i64::from(MINUTES))

@@ -17,13 +17,15 @@ use shared::{
 };
 use tokio::{
     sync::Semaphore,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, error::Elapsed, sleep_until, timeout},
 };
 
 use crate::{
     Poll,
+    error::PracticeError,
     leases::Leases,
-    practice::{PollResult, PracticeError, poll},
+    practice::{PollResult, poll},
+    time_left,
 };
 
 /// The number of practices polled concurrently.
@@ -41,7 +43,7 @@ const LIST_EVERY: Duration = Duration::from_secs(5);
 /// How long the list is read again after a change: the index can be behind the version.
 const SETTLES: Duration = Duration::from_secs(30);
 /// How long polls in progress at the deadline may take to end.
-pub(crate) const LAST_WAIT: Duration = Duration::from_secs(3);
+pub(crate) const LAST_WAIT: Duration = Duration::from_secs(2);
 
 /// The result of a run.
 pub(crate) struct Polled {
@@ -73,7 +75,7 @@ struct PracticeFailure {
 struct List {
     /// The version at the last read.
     version: Option<i64>,
-    /// Until then the list is read again, whatever its version.
+    /// Until then the list is read again, even if its version is unchanged.
     settles: Option<Instant>,
 }
 
@@ -116,7 +118,7 @@ pub(crate) async fn run(
     let mut failed = None;
     loop {
         if Instant::now() >= list_again {
-            match list.read(app, schedule).await {
+            match timeout(time_left(app, deadline), list.read(app, schedule)).await.unwrap_or_else(late) {
                 Ok(None) => list_again = Instant::now() + LIST_EVERY,
                 Ok(Some(listed)) => {
                     practices = listed;
@@ -183,6 +185,11 @@ pub(crate) async fn run(
         Some(error) => Err(error),
         None => Ok(Polled { practices: practices.into_iter().collect(), failing: tally.failing() }),
     }
+}
+
+fn late<T>(_: Elapsed) -> control::Result<T> {
+    let reason = "the practices were not listed before the end of the run".to_owned();
+    Err(control::Error::Unavailable { service: "DynamoDB", reason })
 }
 
 async fn turn(

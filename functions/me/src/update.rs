@@ -2,12 +2,11 @@
 
 use shared::{
     api::{
-        ApiResult, Body, Change, Email, Message, Partner, Patch, Phone, Problem, Replace, Update, UpdateOf,
-        Website, audit_change,
+        ApiResult, Body, Change, Email, Message, Partner, Phone, Problem, Update, UpdateOf, Website,
+        audit_change,
     },
-    body,
     control::{self, partners},
-    retry_on_conflict, text_field,
+    patch, retry_on_conflict, text_field,
 };
 
 use crate::profile::{Me, load};
@@ -15,23 +14,17 @@ use crate::profile::{Me, load};
 text_field! { name Company, 1, 200 }
 text_field! { ContactName, 1, 200 }
 
-body! {
+patch! {
     /// The fields to change. An absent field keeps its value; null clears it.
     ///
     /// `company` cannot be cleared.
     #[derive(Clone)]
     pub struct UpdateMe {
-        #[schema(value_type = Company, required = false)]
         "company" => company: Replace<Company>,
-        #[schema(value_type = Option<ContactName>, required = false)]
         "contactName" => contact_name: Patch<ContactName>,
-        #[schema(value_type = Option<Email>, required = false)]
         "email" => email: Patch<Email>,
-        #[schema(value_type = Option<Phone>, required = false)]
         "phone" => phone: Patch<Phone>,
-        #[schema(value_type = Option<Website>, required = false)]
         "website" => website: Patch<Website>,
-        #[schema(value_type = Option<Email>, required = false)]
         "notificationEmail" => notification_email: Patch<Email>,
     }
 }
@@ -74,7 +67,7 @@ pub(crate) async fn update_me(
             let change = Change::new("me.update", profile.id.as_str());
             let change = Change { fields: &fields, values: &values, ..change };
             let record = audit_change(&partner.app, &partner.call, "partner", change);
-            writes.extend(partner.app.control.audit(&record)?);
+            writes.extend(partner.app.control.audit_writes(&record)?);
         }
         match partner.app.control.transact(writes).await {
             Ok(()) => {
@@ -93,9 +86,7 @@ impl UpdateOf for UpdateMe {
 
 impl UpdateMe {
     fn apply(self, profile: &mut partners::Partner) {
-        if let Some(company) = self.company.0 {
-            profile.company = company.into();
-        }
+        self.company.apply(&mut profile.company);
         self.contact_name.apply(&mut profile.contact_name);
         self.email.apply(&mut profile.email);
         self.phone.apply(&mut profile.phone);

@@ -32,7 +32,7 @@ params! {
         (status = 400, body = Problem, description = "`INVALID_QUERY`"),
     ),
 )]
-pub(crate) async fn show_usage(
+pub(crate) async fn get_usage(
     partner: Partner,
     Query(query): Query<ShowUsage>,
 ) -> ApiResult<Data<UsageSummary>> {

@@ -10,7 +10,6 @@ use axum::{
     response::{IntoResponse, Json},
 };
 use serde::Serialize;
-use serde_json::json;
 use shared::{app::App, domain::zones};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -21,7 +20,10 @@ const DESCRIPTION: &str = include_str!("../../../infra/openapi.json");
 pub fn routes() -> OpenApiRouter<App> {
     // Without a `$default` route API Gateway would answer unknown paths with JSON of its own, and
     // partners would meet two kinds of errors.
-    OpenApiRouter::new().routes(routes!(health)).routes(routes!(description)).fallback(unrouted::answer)
+    OpenApiRouter::new()
+        .routes(routes!(get_health))
+        .routes(routes!(get_description))
+        .fallback(unrouted::answer)
 }
 
 /// The version of the API that responds.
@@ -44,7 +46,7 @@ pub struct Health {
 /// For monitors and load balancers. Uses no data store and needs no credential.
 #[utoipa::path(get, path = "/v1/health", tag = "Meta", security(()),
     responses((status = 200, body = Health)))]
-async fn health() -> Json<Health> {
+async fn get_health() -> Json<Health> {
     Json(Health {
         status: "ok",
         version: env!("CARGO_PKG_VERSION"),
@@ -65,17 +67,15 @@ async fn health() -> Json<Health> {
     security(()),
     responses((status = 200, body = Object, content_type = "application/json")),
 )]
-async fn description(State(app): State<App>) -> impl IntoResponse {
+async fn get_description(State(app): State<App>) -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], described_for(app.config.api_domain_name.as_deref()))
 }
 
-/// Returns the description with the address at which partners call this deployment, if any.
+/// Returns the description with the permanent address of this deployment, if there is one.
+///
+/// Without one, the address of the description itself applies: `/`.
 fn described_for(host: Option<&str>) -> Cow<'static, str> {
-    match host.zip(DESCRIPTION.strip_prefix('{')) {
-        Some((host, rest)) => {
-            let servers = json!([{ "url": format!("https://{host}") }]);
-            Cow::Owned(format!("{{\"servers\":{servers},{rest}"))
-        }
-        None => Cow::Borrowed(DESCRIPTION),
-    }
+    let Some(host) = host else { return Cow::Borrowed(DESCRIPTION) };
+    let anywhere = r#""url": "/""#;
+    Cow::Owned(DESCRIPTION.replacen(anywhere, &format!(r#""url": "https://{host}""#), 1))
 }

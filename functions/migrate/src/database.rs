@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_tells_no_password_and_is_told_whole_whatever_the_password_is() {
+    fn an_error_masks_any_password_and_nothing_else() {
         let words = |dsn: &str, told: &str| in_words(&sql::Error::Registry(told.into()), dsn);
         let dsn = "postgres://role:hunter22@db.example/practice";
         for told in [dsn, "no such host: postgres://role:hunter22@db.example"] {

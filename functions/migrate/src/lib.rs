@@ -38,27 +38,35 @@ const CHECK_LIMIT: SignedDuration = SignedDuration::from_secs(10);
 const BEFORE_TIMEOUT: SignedDuration = SignedDuration::from_secs(5);
 
 /// The input of the function.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Task {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub practices: Vec<String>,
+    #[serde(skip_serializing_if = "is_false")]
     pub catalog: bool,
     /// Test the pending connection strings of the secrets (`AWSPENDING`) instead; record nothing.
+    #[serde(skip_serializing_if = "is_false")]
     pub pending: bool,
     /// Allow an empty database to replace one that is not empty.
+    #[serde(skip_serializing_if = "is_false")]
     pub new: bool,
     /// Test a connection string without changing anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,
     /// Create the schema of a practice that is not yet registered.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub make: Option<New>,
     /// Examine a practice's database after a restore.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub examine: Option<ExamineRequest>,
     /// Work on the bridge between a practice and its EMR.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub bridge: Option<BridgeTask>,
 }
 
 /// Work on the bridge between a practice and its EMR.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BridgeTask {
     pub practice: String,
@@ -67,7 +75,8 @@ pub struct BridgeTask {
     pub bridge: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+/// The kinds of work on a bridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Work {
     /// Report what attaching requires and does.
@@ -85,7 +94,7 @@ pub enum Work {
 }
 
 /// A connection string to test.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
     /// The practice whose database the string must open; `None` for the catalog.
@@ -95,7 +104,7 @@ pub struct Check {
 }
 
 /// A practice that is not yet registered.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct New {
     pub practice: String,
@@ -106,9 +115,9 @@ pub struct New {
 }
 
 /// A text that is never printed.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Secret(pub(crate) String);
+pub struct Secret(pub String);
 
 impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -116,9 +125,10 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The results of a migration.
-#[derive(Debug, Serialize, Deserialize)]
+/// The response of the function.
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct MigrateResponse {
+    #[serde(default)]
     pub results: Vec<PracticeOutcome>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalog: Option<DatabaseOutcome>,
@@ -205,6 +215,11 @@ pub async fn run(app: &App, task: Task, deadline: Timestamp) -> MigrateResponse 
         });
     }
     MigrateResponse { results, catalog, examined }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde requires")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn log(database: &str, outcome: &DatabaseOutcome) {

@@ -1,8 +1,11 @@
 //! The result for one database.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use shared::tenant::Collision;
 
+/// The state of a database after a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -20,6 +23,20 @@ pub enum Status {
     Failed,
 }
 
+impl fmt::Display for Status {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Migrated => "migrated",
+            Self::Current => "current",
+            Self::Usable => "usable",
+            Self::Unfinished => "unfinished",
+            Self::Unset => "unset",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+/// The result for one database.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DatabaseOutcome {
     pub status: Status,

@@ -111,8 +111,8 @@ pub(crate) async fn claim_key(
         control.access_request_write(&claimed(request, &created))?,
         control.new_api_key_write(&created)?,
     ];
-    writes.extend(control.audit(&audit_change(&app, &call, "claim", change))?);
-    writes.extend(once.keep(&answer).await?);
+    writes.extend(control.audit_writes(&audit_change(&app, &call, "claim", change))?);
+    writes.extend(once.keep_write(&answer).await?);
     match control.transact(writes).await {
         Ok(()) => {
             identify(&call, &created);

@@ -28,12 +28,16 @@ pub(crate) struct SignedIn {
     role: Role,
     /// The partner's company. Like the next three fields, omitted for an administrator.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     partner: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     key_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     practicepass: Option<PracticePass>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     scopes: Option<Vec<Scope>>,
     /// RFC 3339: when the session ends if it is not used before.
     expires_at: String,
@@ -105,10 +109,10 @@ pub(crate) async fn get_session(user: PortalUser) -> Data<SignedIn> {
 )]
 pub(crate) async fn sign_out(user: PortalUser, headers: HeaderMap) -> ApiResult<impl IntoResponse> {
     let control = &user.app.control;
-    let mut writes = vec![control.end_session(user.id.as_str())?];
+    let mut writes = vec![control.end_session_write(user.id.as_str())?];
     if user.partner.is_none() {
         let change = Change::new("portal.sign-out", "admin");
-        writes.extend(control.audit(&audit_change(&user.app, &user.call, "session", change))?);
+        writes.extend(control.audit_writes(&audit_change(&user.app, &user.call, "session", change))?);
     }
     control.transact(writes).await?;
     let cookie = take_cookie(&user.app, &headers);

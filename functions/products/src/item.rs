@@ -1,11 +1,10 @@
 //! One product of a bulk request.
 
 use shared::{
-    api::{FieldError, FieldErrors, FieldProblem, FieldValue, Patch, Replace, Source, check_text},
-    body,
+    api::{FieldError, FieldErrors, FieldProblem, FieldValue, Source, check_text},
     catalog::products::Product,
     domain::money::Cents,
-    listed_text, text_field,
+    listed_text, patch, text_field,
 };
 use utoipa::ToSchema;
 
@@ -44,7 +43,7 @@ impl From<Upc> for String {
     }
 }
 
-body! {
+patch! {
     /// A product to create or update, identified by `VendorCode` and `ProductCode`.
     ///
     /// An absent field keeps its value; null clears it. A new product needs `Product` and is active
@@ -57,24 +56,18 @@ body! {
         #[schema(example = "P001")]
         "ProductCode" => product_code: ProductCode,
         /// The product's name. Cannot be cleared.
-        #[schema(value_type = ProductName, required = false, example = "Example Product")]
+        #[schema(example = "Example Product")]
         "Product" => name: Replace<ProductName>,
         /// A price with at most two decimals.
-        #[schema(value_type = Option<f64>, required = false, minimum = 0, maximum = 99_999_999.99,
-            example = 99.99)]
-        "RetailPrice" => retail_price: Patch<Cents>,
+        #[schema(minimum = 0, maximum = 99_999_999.99, example = 99.99)]
+        "RetailPrice" => retail_price: Patch<Cents> as f64,
         /// A price with at most two decimals.
-        #[schema(value_type = Option<f64>, required = false, minimum = 0, maximum = 99_999_999.99,
-            example = 42.5)]
-        "Cost" => cost: Patch<Cents>,
-        #[schema(value_type = Option<ProductCategory>, required = false)]
+        #[schema(minimum = 0, maximum = 99_999_999.99, example = 42.5)]
+        "Cost" => cost: Patch<Cents> as f64,
         "Category" => category: Patch<ProductCategory>,
-        #[schema(value_type = Option<ProductDescription>, required = false)]
         "Description" => description: Patch<ProductDescription>,
-        #[schema(value_type = Option<Upc>, required = false)]
         "UPC" => upc: Patch<Upc>,
         /// Cannot be cleared.
-        #[schema(value_type = bool, required = false)]
         "Active" => active: Replace<bool>,
     }
 }
@@ -113,12 +106,8 @@ impl ProductItem {
                 active: true,
             },
         };
-        if let Some(name) = item.name.0 {
-            after.name = name.0;
-        }
-        if let Some(active) = item.active.0 {
-            after.active = active;
-        }
+        item.name.apply(&mut after.name);
+        item.active.apply(&mut after.active);
         item.retail_price.apply(&mut after.retail_price);
         item.cost.apply(&mut after.cost);
         item.category.apply(&mut after.category);

@@ -61,7 +61,7 @@ pub(crate) struct ItemResult {
     errors: Vec<FieldError>,
     /// Number of errors that are not listed. Omitted if all are.
     #[serde(rename = "errorsOmitted", skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
+    #[schema(nullable = false, required = false)]
     errors_omitted: Option<usize>,
 }
 

@@ -3,20 +3,21 @@
 use jiff::civil::Date;
 use shared::{
     api::{
-        ApiError, ApiResult, FieldError, FieldErrors, FieldProblem, FieldValue, Fields, FromField,
-        FromFields, Patch, Replace, Source, UpdateOf,
+        ApiError, ApiResult, Email, FieldError, FieldErrors, FieldProblem, FieldValue, Fields, FromField,
+        FromFields, Phone, Source, UpdateOf,
     },
     body,
     domain::{address, ids::ProviderId},
     egress::Client,
+    patch,
     sql::Conn,
     tenant::{patients::PatientDetails, providers},
 };
 
 use crate::{
     fields::{
-        Country, FullName, Gender, Kinds, LifeStage, MiddleInitial, Name, PatientEmail, PatientNotes,
-        PatientPhone, PostalCode, ProspectFlag, Short, State, Street,
+        Country, FullName, Gender, Kinds, LifeStage, MiddleInitial, Name, PatientNotes, PostalCode,
+        ProspectFlag, ShortText, State, Street,
     },
     image::Image,
 };
@@ -40,7 +41,7 @@ macro_rules! bodies {
             }
         }
 
-        body! {
+        patch! {
             /// The fields to change. An absent field keeps its value; null clears it.
             ///
             /// `FirstName`, `LastName` and `Prospect` cannot be cleared. Clearing `FullName` resets
@@ -48,17 +49,12 @@ macro_rules! bodies {
             /// unchanged.
             #[derive(Clone)]
             pub struct UpdateProspect {
-                #[schema(value_type = Name, required = false)]
                 "FirstName" => first_name: Replace<Name>,
-                #[schema(value_type = Name, required = false)]
                 "LastName" => last_name: Replace<Name>,
-                #[schema(value_type = Option<FullName>, required = false)]
                 "FullName" => full_name: Patch<FullName>,
-                #[schema(value_type = Option<Date>, required = false)]
                 "DOB" => dob: Patch<Date>,
-                #[schema(value_type = ProspectFlag, required = false)]
                 "Prospect" => prospect: Replace<ProspectFlag>,
-                $(#[schema(value_type = Option<$type>, required = false)] $json => $field: Patch<$type>,)+
+                $( $json => $field: Patch<$type>,)+
             }
         }
 
@@ -81,17 +77,13 @@ macro_rules! bodies {
             /// Applies the changes. A full name that equals the joined parts changes with them.
             pub(crate) fn apply(self, details: &mut PatientDetails) {
                 let follows = details.full_name == details.name_of_parts();
-                if let Some(first_name) = self.first_name.0 {
-                    details.first_name = first_name.into();
-                }
-                if let Some(last_name) = self.last_name.0 {
-                    details.last_name = last_name.into();
-                }
+                self.first_name.apply(&mut details.first_name);
+                self.last_name.apply(&mut details.last_name);
                 $(self.$field.apply(&mut details.$field);)+
                 let mut dob = details.dob();
                 self.dob.apply(&mut dob);
                 details.set_dob(dob);
-                details.prospect = self.prospect.0.map_or(details.prospect, |flag| flag.0);
+                self.prospect.apply(&mut details.prospect);
                 let mut full_name = Some(std::mem::take(&mut details.full_name)).filter(|_| !follows);
                 self.full_name.apply(&mut full_name);
                 details.full_name = full_name.unwrap_or_else(|| details.name_of_parts());
@@ -105,16 +97,16 @@ bodies! {
     "NickName" => nick_name: Name,
     "Gender" => gender: Gender,
     "LifeStage" => life_stage: LifeStage,
-    "Pronouns" => pronouns: Short,
-    "SexualIdentity" => sexual_identity: Short,
-    "PrimaryLanguage" => primary_language: Short,
+    "Pronouns" => pronouns: ShortText,
+    "SexualIdentity" => sexual_identity: ShortText,
+    "PrimaryLanguage" => primary_language: ShortText,
     "Type" => kind: Kinds,
-    "Phone" => phone: PatientPhone,
-    "CellPhone" => cell_phone: PatientPhone,
-    "SMSPhone" => sms_phone: PatientPhone,
-    "EMail" => email: PatientEmail,
+    "Phone" => phone: Phone,
+    "CellPhone" => cell_phone: Phone,
+    "SMSPhone" => sms_phone: Phone,
+    "EMail" => email: Email,
     "Address" => address: Street,
-    "Unit" => unit: Short,
+    "Unit" => unit: ShortText,
     "City" => city: Name,
     "State" => state: State,
     "Zip" => zip: PostalCode,
@@ -122,7 +114,7 @@ bodies! {
     "ProviderID" => provider_id: ProviderId,
     "Sh_Name" => sh_name: Street,
     "Sh_Address" => sh_address: Street,
-    "Sh_Unit" => sh_unit: Short,
+    "Sh_Unit" => sh_unit: ShortText,
     "Sh_City" => sh_city: Name,
     "Sh_State" => sh_state: State,
     "Sh_Zip" => sh_zip: PostalCode,

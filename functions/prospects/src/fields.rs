@@ -3,7 +3,7 @@
 use serde_json::Value;
 use shared::{
     api::{FieldProblem, FieldValue, Source, check_text, integer_between},
-    domain::{address, contact},
+    domain::address,
     text_field,
 };
 use utoipa::ToSchema;
@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 text_field! { Name, 1, 100 }
 text_field! { MiddleInitial, 1, 10 }
 text_field! { FullName, 1, 255 }
-text_field! { Short, 1, 50 }
+text_field! { ShortText, 1, 50 }
 text_field! { Street, 1, 200 }
 text_field! { lines PatientNotes, 1, 10_000 }
 text_field! {
@@ -22,26 +22,6 @@ text_field! {
     /// Validated against the country of the same address.
     PostalCode, 1, 10
 }
-
-/// An e-mail address.
-#[derive(Clone, Debug, ToSchema)]
-#[schema(value_type = String, format = "email", max_length = 254)]
-pub struct PatientEmail(String);
-
-/// A phone number with 7 to 15 digits.
-///
-/// Dashes, spaces and other usual separators are allowed, as are the prefix `tel:` and an
-/// extension: `ext. 12`, `x12`, `#12` or `;ext=12`. Invisible characters are removed.
-#[derive(Clone, Debug, ToSchema)]
-#[schema(
-    value_type = String,
-    max_length = 40,
-    pattern = "^(?:[tT][eE][lL]:)?[ +()./\\u00a0\\u2010-\\u2015-]*([0-9][ \
-        +()./\\u00a0\\u2010-\\u2015-]*){7,15}(,? ?([eE][xX][tT]([eE][nN][sS][iI][oO][nN])?\\.? \
-        ?|;[eE][xX][tT]=|[xX] ?|# ?)[0-9]{1,11})?$",
-    example = "(212) 555-0123"
-)]
-pub struct PatientPhone(String);
 
 /// An ISO 3166-1 alpha-2 code or a country name.
 ///
@@ -70,26 +50,17 @@ pub struct ProspectFlag(pub bool);
 
 const KINDS: [&str; 5] = ["Patient", "Child", "Cash", "Insurance", "Guarantor"];
 
-impl FieldValue for PatientEmail {
-    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
-        let text = check_text(source.text()?, 1, 254)?;
-        let problem = || FieldProblem::invalid("must be an e-mail address");
-        contact::is_email(&text).then_some(Self(text)).ok_or_else(problem)
-    }
-}
-
-impl FieldValue for PatientPhone {
-    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
-        let text = check_text(&contact::visible(source.text()?), 1, 40)?;
-        contact::check_phone(&text).map(|()| Self(text)).map_err(FieldProblem::invalid)
-    }
-}
-
 impl FieldValue for Country {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
         let text = check_text(source.text()?, 1, 60)?;
         let problem = || FieldProblem::invalid("must be a two-letter country code or a country name");
         address::is_country(&text).then_some(Self(text)).ok_or_else(problem)
+    }
+}
+
+impl From<ProspectFlag> for bool {
+    fn from(flag: ProspectFlag) -> Self {
+        flag.0
     }
 }
 
@@ -164,4 +135,4 @@ macro_rules! into_text {
     )+};
 }
 
-into_text! { PatientEmail PatientPhone Country Kinds }
+into_text! { Country Kinds }

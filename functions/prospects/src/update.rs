@@ -53,7 +53,7 @@ pub(crate) async fn update_prospect(
         None => None,
     };
     let data = in_transaction!(tenant.db, ApiError, |conn| {
-        bridge::follow(&tenant.db, conn).await?;
+        bridge::refresh(&tenant.db, conn, bridge::EmrRow::Patient(id)).await?;
         let mut patient = patients::lock(conn, id).await?.ok_or_else(ApiError::not_found)?;
         let before = Prospect::of(conn, patient.clone()).await?;
         let draft = update.against(&before)?;

@@ -3,15 +3,14 @@
 use axum::{http::header::ETAG, response::IntoResponse};
 use shared::{
     api::{
-        ApiError, ApiResult, Body, IfMatch, Message, Patch, PathId, PracticePath, Problem, Replace, Tenant,
-        Update, UpdateOf, scope,
+        ApiError, ApiResult, Body, IfMatch, Message, PathId, PracticePath, Problem, Tenant, Update, UpdateOf,
+        scope,
     },
-    body,
     domain::{
         ids::{CommentId, IntegerId, TicketId},
         ticket::{TicketPriority, TicketStatus},
     },
-    in_transaction,
+    in_transaction, patch,
     sql::audit,
     tenant::{
         log,
@@ -24,21 +23,16 @@ use crate::{
     reply::{MOST_COMMENTS, TicketBody, TicketWithComments},
 };
 
-body! {
+patch! {
     /// The fields to change. An absent field keeps its value; null clears it.
     ///
     /// `Status`, `Priority` and `Subject` cannot be cleared.
     #[derive(Clone)]
     pub struct UpdateTicket {
-        #[schema(value_type = TicketStatus, required = false)]
         "Status" => status: Replace<TicketStatus>,
-        #[schema(value_type = TicketPriority, required = false)]
         "Priority" => priority: Replace<TicketPriority>,
-        #[schema(value_type = Option<TicketAssignee>, required = false)]
         "Assignee" => assignee: Patch<TicketAssignee>,
-        #[schema(value_type = TicketSubject, required = false)]
         "Subject" => subject: Replace<TicketSubject>,
-        #[schema(value_type = Option<TicketDescription>, required = false)]
         "Description" => description: Patch<TicketDescription>,
     }
 }
@@ -49,11 +43,9 @@ impl UpdateOf for UpdateTicket {
 
 impl UpdateTicket {
     fn apply(self, details: &mut TicketDetails) {
-        if let Some(subject) = self.subject.0 {
-            details.subject = subject.into();
-        }
-        details.status = self.status.0.unwrap_or(details.status);
-        details.priority = self.priority.0.unwrap_or(details.priority);
+        self.subject.apply(&mut details.subject);
+        self.status.apply(&mut details.status);
+        self.priority.apply(&mut details.priority);
         self.assignee.apply(&mut details.assignee);
         self.description.apply(&mut details.description);
     }

@@ -34,7 +34,7 @@ pub(crate) async fn cancel_visit(
     _: NoBody,
 ) -> ApiResult<Message<VisitBody>> {
     let visit = in_transaction!(tenant.db, ApiError, |conn| {
-        bridge::follow(&tenant.db, conn).await?;
+        bridge::refresh(&tenant.db, conn, bridge::EmrRow::Visit(id)).await?;
         let cancelled = visits::cancel(conn, id, tenant.now).await?;
         let visit = visits::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
         if !cancelled {

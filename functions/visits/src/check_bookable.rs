@@ -89,7 +89,7 @@ pub(crate) async fn check_bookable(
     }
 }
 
-/// Returns the problem that the request has whatever else is booked, if any.
+/// Returns the problem that the request has regardless of other bookings, if any.
 fn impossible(refused: &[Refused]) -> Option<ApiError> {
     refused.iter().find_map(|it| {
         let (code, detail) = match it.refusal {

@@ -1,10 +1,9 @@
 //! The 409 for a visit at a time that is not free.
 
 use jiff::{Timestamp, tz::TimeZone};
-use serde_json::{Value, json};
 use shared::sql;
 use shared::{
-    api::{ApiError, Code},
+    api::{ApiError, BlockingTime, Code, VisitConflict},
     domain::schedule::{Interval, Refusal, Refused},
     sql::Constraint,
 };
@@ -35,12 +34,12 @@ pub(crate) fn refused_by_database(error: sql::Error) -> ApiError {
         sql::Error::Refused(Constraint::PatientFree) => Code::PatientConflict,
         _ => return error.into(),
     };
-    problem(code, vec![json!({"code": code.as_str(), "blocking": []})])
+    problem(code, vec![VisitConflict { code, blocking: Vec::new(), blocking_omitted: None }])
 }
 
-fn problem(code: Code, conflicts: Vec<Value>) -> ApiError {
+fn problem(code: Code, conflicts: Vec<VisitConflict>) -> ApiError {
     let detail = "See 'conflicts' for every conflict and the times of the visits that cause it.";
-    ApiError::new(code, detail).with("conflicts", conflicts)
+    ApiError::new(code, detail).with("conflicts", serde_json::to_value(conflicts).unwrap_or_default())
 }
 
 fn code_of(refusal: Refusal) -> Option<Code> {
@@ -52,19 +51,15 @@ fn code_of(refusal: Refusal) -> Option<Code> {
     }
 }
 
-/// Returns `{"code": "…", "blocking": [{"from": "…", "to": "…"}]}`.
-///
-/// Times are RFC 3339 with the practice's offset.
-fn one(zone: &TimeZone, code: Code, blocking: &[Interval]) -> Value {
+fn one(zone: &TimeZone, code: Code, blocking: &[Interval]) -> VisitConflict {
     let text = |second: i64| {
         let instant = Timestamp::from_second(second).unwrap_or_default();
         instant.display_with_offset(zone.to_offset(instant)).to_string()
     };
     let shown = blocking.iter().take(MOST_BLOCKING);
-    let times: Vec<Value> = shown.map(|it| json!({"from": text(it.from), "to": text(it.to)})).collect();
-    let mut conflict = json!({"code": code.as_str(), "blocking": times});
-    if let Some(omitted) = blocking.len().checked_sub(MOST_BLOCKING).filter(|it| *it > 0) {
-        conflict["blockingOmitted"] = omitted.into();
+    VisitConflict {
+        code,
+        blocking: shown.map(|it| BlockingTime { from: text(it.from), to: text(it.to) }).collect(),
+        blocking_omitted: blocking.len().checked_sub(MOST_BLOCKING).filter(|it| *it > 0),
     }
-    conflict
 }

@@ -13,7 +13,7 @@ use shared::{
     tenant::visits::{Appointment, Visit},
 };
 
-/// A visit that a request asks for.
+/// A requested visit.
 pub(crate) struct VisitRequest<'a> {
     pub(crate) patient: PatientId,
     pub(crate) provider: ProviderId,

@@ -75,7 +75,7 @@ pub(crate) async fn reschedule_visit(
 ) -> ApiResult<Message<VisitBody>> {
     let visit = in_transaction!(tenant.db, ApiError, |conn| {
         visits::lock_visit(conn, id).await?;
-        bridge::follow(&tenant.db, conn).await?;
+        bridge::refresh(&tenant.db, conn, bridge::EmrRow::Visit(id)).await?;
         let visit = visits::find(conn, id).await?.ok_or_else(ApiError::not_found)?;
         if !visit.status.open() {
             return Err(not_open(&visit));

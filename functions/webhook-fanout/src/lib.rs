@@ -4,7 +4,8 @@
 //! response. It stays in the queue only if our own stores fail. Retries wait in the queue if they
 //! can; otherwise the log poller sends them again when they are due.
 //!
-//! There are two lanes, each a function with its own queue. The fast lane waits one second for an
+//! There are two lanes. Each is a function with its own queue, and runs this program with another
+//! `WEBHOOK_LANE`. The fast lane waits one second for an
 //! endpoint. A slower call continues after the invocation's response, and the slow lane serves the
 //! endpoint until it is quick again. If an endpoint hangs or keeps failing, its circuit opens and
 //! is probed. If it answers 429, the slow lane calls it in the slots that its pace allows.
@@ -23,6 +24,7 @@ use recipients::{Disposition, Recipient, Recipients};
 use requeue::{
     cancel, claim, hand_over, park, redeliver_later, resume, wait_for_slot, wait_in_line, withhold,
 };
+pub use shared::domain::Lane;
 use shared::{
     app::App,
     auth::DeliveryGrant,
@@ -41,36 +43,17 @@ use tracing::{Instrument, Span};
 /// The longest that a process waits for a slot; messages with later slots wait in the queue.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// How long a message may miss its slots because no call may start, before it waits in the queue.
-///
-/// An attempt that begins must end before the function times out.
-const LONGEST_TRY: Duration = Duration::from_secs(20);
-
-/// A lane, which determines how long an endpoint may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
-    /// As long as a quick endpoint, so that the rest of the batch waits no longer than that.
-    Fast,
-    /// As long as the documentation promises.
-    Slow,
-}
-
-impl Lane {
-    /// Returns the context of all log lines about the message.
-    fn context(self, message: &EventMessage) -> Span {
-        tracing::error_span!(
-            target: CONTEXT,
-            "delivery",
-            Lane = match self {
-                Self::Fast => "fast",
-                Self::Slow => "slow",
-            },
-            requestId = message.request_id.as_ref().map(RequestId::as_str),
-            eventId = message.event().event_id(),
-            subscriptionId = message.subscription.0,
-            attempt = message.attempt,
-        )
-    }
+/// Returns the context of all log lines about the message.
+fn context_of(lane: Lane, message: &EventMessage) -> Span {
+    tracing::error_span!(
+        target: CONTEXT,
+        "delivery",
+        Lane = lane.as_str(),
+        requestId = message.request_id.as_ref().map(RequestId::as_str),
+        eventId = message.event().event_id(),
+        subscriptionId = message.subscription.0,
+        attempt = message.attempt,
+    )
 }
 
 /// Why a message stays in the queue.
@@ -94,7 +77,7 @@ pub async fn deliver(app: &App, lane: Lane, batch: SqsEvent) -> SqsBatchResponse
     let outcomes = join_all(parsed.into_iter().map(async |(id, message)| {
         let (context, result) = match message {
             Ok(message) => {
-                let context = lane.context(&message);
+                let context = context_of(lane, &message);
                 let delivering = deliver_one(app, lane, &recipients, &message).instrument(context.clone());
                 (context, delivering.await)
             }
@@ -128,7 +111,7 @@ async fn deliver_one(
     loop {
         if let Some(slot) = slot {
             let wait = wait_of(app, &slot);
-            if wait > LONGEST_WAIT || started.elapsed() > LONGEST_TRY {
+            if wait > LONGEST_WAIT || started.elapsed() > app.config.timeouts.slot_search {
                 recipient.decided();
                 return wait_for_slot(app, message, slot).await;
             }
@@ -235,5 +218,21 @@ impl Begun {
         drop(place);
         resume(&app, &message, attempted).await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::{config::Timeouts, egress};
+
+    use super::*;
+
+    #[test]
+    fn an_attempt_that_found_its_slot_late_ends_before_the_function_times_out() {
+        // The template's `Timeout`.
+        let function = Duration::from_mins(1);
+        let begins = Timeouts::default().slot_search + LONGEST_WAIT;
+        let ends = begins + egress::Timeouts::default().total;
+        assert!(ends + Duration::from_secs(10) <= function, "{ends:?}");
     }
 }

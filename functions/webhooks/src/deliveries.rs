@@ -7,7 +7,8 @@ use axum::{
 use serde::Serialize;
 use shared::{
     api::{ApiResult, CursorPagination, FieldProblem, FieldValue, Limit, Problem, Query, Source, fit},
-    control::deliveries::DeliveryPosition,
+    control::Cursor,
+    domain::ids::DeliveryId,
     params,
     webhook_operations::DeliveryBody,
 };
@@ -18,11 +19,11 @@ use crate::{subscriber::Subscriber, subscription::load};
 /// The position where a list continues.
 #[derive(Clone, Debug, ToSchema)]
 #[schema(value_type = String, max_length = 40, pattern = "^[A-Za-z0-9_-]+$")]
-pub(crate) struct CursorText(DeliveryPosition);
+pub(crate) struct CursorText(DeliveryId);
 
 impl FieldValue for CursorText {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
-        let cursor = DeliveryPosition::parse(source.text()?);
+        let cursor = Cursor::parse(source.text()?).and_then(|it| it.delivery());
         cursor.map(Self).ok_or_else(|| FieldProblem::invalid("must be a 'nextCursor' of this list"))
     }
 }
@@ -87,7 +88,7 @@ pub(crate) async fn list_deliveries(
         pagination: CursorPagination {
             limit,
             has_more: page.next.is_some(),
-            next_cursor: page.next.map(shared::control::deliveries::DeliveryPosition::to_text),
+            next_cursor: page.next.map(|cursor| cursor.to_text()),
         },
     })
 }

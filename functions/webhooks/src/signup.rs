@@ -63,6 +63,7 @@ pub(crate) struct SignedUp {
     status: SubscriptionState,
     /// The secret that verifies signatures. Returned only when the subscription is new: store it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     secret: Option<String>,
 }
 
@@ -81,11 +82,12 @@ pub(crate) struct SignedUp {
 /// `eventId`.
 ///
 /// Respond with a 2xx status within 15 seconds. An event may arrive more than once, always with the
-/// same `eventId`. After any other response the event is retried after 5 s, 5 min, 30 min, 2 h, 5
-/// h, 10 h and 10 h; a 410 disables the subscription. Respond with 429 if you cannot keep up: your
-/// deliveries wait as long as its `Retry-After` requests, 12 hours at most. They then continue at a
-/// rate that your endpoint accepts, and no attempt is used up. A 503 with `Retry-After` also makes
-/// them wait, but counts as a failed attempt.
+/// same `eventId`. After any other status, a redirect, a failed connection or a time-out, the event
+/// is retried after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h. Exceptions: a 410 disables the
+/// subscription; a 429 means that you cannot keep up, so your deliveries wait as long as its
+/// `Retry-After` requests, 12 hours at most. They then continue at a rate that your endpoint
+/// accepts, and no attempt is used up. A 503 with `Retry-After` also makes them wait, but counts as
+/// a failed attempt.
 #[utoipa::path(
     post,
     path = "/v1/webhooks/signup",

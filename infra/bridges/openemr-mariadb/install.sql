@@ -22,33 +22,38 @@ exception when lock_not_available then
     raise fdw_unable_to_establish_connection using message = 'MariaDB does not answer: all connections to it are in use';
 end $$;
 
--- The outbox rows that no committed transaction has applied. Reopens a connection that MariaDB has closed, before anything is written.
+-- Outbox rows that no committed transaction has applied, at most `most`. Reopens a connection that MariaDB has closed, before anything is written: the
+-- TLS library notices that at the first attempt, mysql_fdw at the second.
 create or replace function bridge_news(most integer) returns emr_outbox[]
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
     news emr_outbox[];
-    -- A row with a lower id, whose transaction committed later, is left to the next pull.
-    after bigint := coalesce((select max(id) from bridge_pulled), 0);
+    -- A row that was committed late has a lower id than rows that are applied.
+    known bigint := (select count(*) from bridge_pulled);
 begin
     perform bridge_enter();
-    for attempt in 1..2 loop
+    for attempt in 1..3 loop
         begin
             -- Unordered: mysql_fdw writes `order by` in a form that no index serves.
-            execute format('select array_agg(o) from (select * from emr_outbox where id > %s limit %s) o', after, most) into news;
+            execute format('select array_agg(o) from (select o from (select * from emr_outbox limit %s) o
+                where not exists (select 1 from bridge_pulled p where p.id = o.id) limit %s) o(o)', known + most, most) into news;
             return coalesce(news, '{}');
         exception when fdw_error then
-            if attempt = 2 then raise; end if;
+            if attempt = 3 then raise; end if;
         end;
     end loop;
 end $$;
 
--- Applies changes of the EMR until the time `until`. A change that fails is recorded for a retry and does not stop the others.
+-- Applies changes of the EMR until the time `until`. A change that fails is recorded for a retry and does not stop the others. The events, which
+-- are last, are read together, after locking our rows.
 create or replace function bridge_apply_news(news emr_outbox[], until timestamptz) returns bigint
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
     it record;
     before text := coalesce(current_setting('partner_api.writing', true), '');
     done bigint := 0;
+    locked bigint[];
+    events openemr_postcalendar_events[];
 begin
     perform set_config('partner_api.writing', 'emr', true);
     for it in
@@ -56,7 +61,16 @@ begin
         group by n.apply, n.key, turn.at order by turn.at, min(n.id)
     loop
         begin
-            execute format('select partner_api.%I($1)', it.apply) using it.key;
+            if it.apply = 'bridge_apply_event' and locked is null then
+                locked := array(select v.visit_id from visits v where v.visit_id in (select n.key from unnest(news) n where n.apply = it.apply)
+                    order by v.visit_id for no key update skip locked);
+                events := emr_read_some_events(array(select distinct n.key from unnest(news) n where n.apply = it.apply));
+            end if;
+            if it.apply = 'bridge_apply_event' and (it.key = any (locked) or not exists (select 1 from visits where visit_id = it.key)) then
+                perform bridge_apply_event(it.key, array(select e from unnest(events) e where e.pc_eid = it.key));
+            else
+                execute format('select partner_api.%I($1)', it.apply) using it.key;
+            end if;
             delete from bridge_failures where apply = it.apply and key = it.key;
         exception
             when fdw_error then raise;
@@ -70,22 +84,43 @@ begin
     return done;
 end $$;
 
--- Applies the EMR's newest changes before a booking, as far as that is cheap: one query of the outbox, and 150 ms for new rows. MariaDB's trigger
--- decides by the EMR's own events, so a change that is not applied yet does no harm. If another transaction is pulling, this one does not wait.
--- `but_of` and `but_key` name the row that the caller's statement changes, which cannot be changed twice. If the EMR has changed it, the caller's
--- transaction starts over and applies the EMR's change first.
-drop function if exists bridge_follow();
-create or replace function bridge_follow(but_of text default null, but_key bigint default null) returns void
+-- Applies the EMR's newest changes for a booking, as far as that is cheap: 20 changes, for 150 ms. If another transaction is pulling, this one does not
+-- wait. `but` is the visit that the caller's statement changes, which cannot be changed twice: the next pull applies it. Returns whether our tables have
+-- all changes now.
+create or replace function bridge_follow(but bigint default null) returns boolean
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
-    news emr_outbox[] := bridge_news(20);
+    news emr_outbox[];
+    applied bigint;
 begin
-    if exists (select 1 from unnest(news) n where n.apply = but_of and n.key = but_key) then
-        raise serialization_failure using message = 'the EMR has changed this row';
-    end if;
-    if cardinality(news) > 0 and pg_try_advisory_xact_lock(20926, 0) then
-        perform bridge_apply_news(bridge_news(20), clock_timestamp() + interval '150 ms');
-    end if;
+    if not pg_try_advisory_xact_lock(20926, 0) then return false; end if;
+    news := bridge_news(20);
+    applied := bridge_apply_news(array(select n from unnest(news) n where n.apply <> 'bridge_apply_event' or n.key is distinct from but),
+        clock_timestamp() + interval '150 ms');
+    return applied = cardinality(news) and applied < 20 and not exists (select 1 from bridge_failures);
+end $$;
+
+-- Applies the EMR's row of this key, before the API changes it. Reopens a connection that MariaDB has closed.
+create or replace function bridge_refresh(of text, key bigint) returns void
+language plpgsql set search_path = partner_api, pg_temp as $$
+declare
+    before text := coalesce(current_setting('partner_api.writing', true), '');
+begin
+    perform bridge_enter();
+    perform set_config('partner_api.writing', 'emr', true);
+    for attempt in 1..3 loop
+        begin
+            execute format('select partner_api.%I($1)', of) using key;
+            delete from bridge_failures f where f.apply = of and f.key = bridge_refresh.key;
+            exit;
+        exception
+            when fdw_error then if attempt = 3 then raise; end if;
+            when others then
+                perform bridge_note(of, key, sqlerrm);
+                exit;
+        end;
+    end loop;
+    perform set_config('partner_api.writing', before, true);
 end $$;
 
 -- Deletes outbox rows and writes in MariaDB that are committed here. If this transaction fails afterwards, the next one repeats the deletion.
@@ -98,6 +133,7 @@ declare
         where writer <> pg_current_xact_id() order by created_at limit 10000) t);
 begin
     if ids = '[]' and tokens = '[]' then return; end if;
+    -- Not null, or MariaDB's trigger would refresh the rest of the row.
     update partner_api_state set acknowledged = ids::text, settled = tokens::text where singleton = 1;
     delete from bridge_pulled where id in (select i::bigint from jsonb_array_elements_text(ids) i);
     delete from bridge_tokens where token in (select t::bigint from jsonb_array_elements_text(tokens) t);
@@ -185,6 +221,31 @@ begin
     if taken is not null then raise exclusion_violation using constraint = taken, message = taken; end if;
 end $$;
 
+-- Whether one of these times off takes time from a visit's provider.
+create or replace function bridge_takes(v visits, spans bridge_span[]) returns boolean
+language sql stable set search_path = partner_api, pg_temp as $$
+    select exists (
+        select 1 from unnest(spans) x,
+            lateral (select coalesce(v.provider_time, v.visit_time) as provider_time) p,
+            lateral (select v.visit_date + p.provider_time + case when p.provider_time < v.visit_time then interval '1 day' else interval '0' end as begins) b
+        where x.day between v.visit_date - 2 and v.visit_date + 2 and coalesce(x.provider_id, v.provider_id) = v.provider_id
+          and (x.day + coalesce(x.start_time, '00:00'),
+                x.day + coalesce(x.end_time, '24:00') + case when x.end_time <= x.start_time then interval '1 day' else interval '0' end)
+            overlaps (begins, begins + coalesce(v.provider_duration, v.visit_duration) * interval '1 min'))
+$$;
+-- Rejects a visit in time off that the bridge has applied.
+create or replace function bridge_time_off_overlap(v visits) returns void
+language plpgsql set search_path = partner_api, pg_temp as $$
+begin
+    if v.status not in ('Cancelled', 'NoShow', 'Deleted') and bridge_takes(v, array(
+        select (x.provider_id, x.exception_date, x.start_time, x.end_time)::bridge_span
+        from schedule_exceptions x join bridge_time_off b on b.exception_id = x.exception_id
+        where x.exception_date between v.visit_date - 2 and v.visit_date + 2))
+    then
+        raise exclusion_violation using constraint = 'visits_provider_free', message = 'visits_provider_free';
+    end if;
+end $$;
+
 -- Each `bridge_apply_…` function makes our rows equal to the EMR's current row of a key. Calling it again changes nothing.
 -- `partner_api.writing` names whose change the other side receives: 'emr', 'ours', or nobody's.
 create or replace function bridge_log(of_table text, kind text, id bigint) returns void
@@ -250,8 +311,11 @@ language plpgsql as $$
 declare
     is_new boolean;
     events bigint[];
-    rows patient_data[] := emr_read_patients(id, id);
+    rows patient_data[];
 begin
+    -- First our row, then the EMR's: a change that was open until now is read as it was committed.
+    perform 1 from patients where patient_id = id for no key update;
+    rows := emr_read_patients(id, id);
     insert into patients as p (patient_id, first_name, mi, last_name, full_name, gender, dob, primary_language, phone, cell_phone,
         email, address, city, state, zip, country, provider_id, created_at, updated_at)
     select patient_id, first_name, mi, last_name, full_name, gender, dob, primary_language, phone, cell_phone, email, address, city,
@@ -283,10 +347,10 @@ begin
     end if;
 end $$;
 
-create or replace function bridge_apply_event(id bigint) returns void
+-- `rows` is the EMR's row, if the caller has locked ours and read it.
+create or replace function bridge_apply_event(id bigint, rows openemr_postcalendar_events[] default null) returns void
 language plpgsql as $$
 declare
-    rows openemr_postcalendar_events[];
     e record;
     v visits;
     limit_before text := current_setting('lock_timeout');
@@ -294,9 +358,9 @@ declare
     is_moved boolean;
     can_bind boolean := true;
 begin
-    -- First our row, then the EMR's.
+    -- First our row, then the EMR's, as for patients.
     select * into v from visits where visit_id = id for no key update;
-    rows := emr_read_events(id, id);
+    rows := coalesce(rows, emr_read_events(id, id));
     select * into e from emr_visits(rows);
 
     delete from schedule_exceptions x using bridge_time_off b where b.event_id = id and x.exception_id = b.exception_id;
@@ -368,9 +432,11 @@ begin
             execute format('select partner_api.%I($1)', it.apply) using it.key;
             delete from bridge_failures where apply = it.apply and key = it.key;
             done := done + 1;
-        exception when others then
-            update bridge_failures set attempts = attempts + 1, tried_at = clock_timestamp(), message = sqlerrm
-            where apply = it.apply and key = it.key;
+        exception
+            when fdw_error then raise;
+            when others then
+                update bridge_failures set attempts = attempts + 1, tried_at = clock_timestamp(), message = sqlerrm
+                where apply = it.apply and key = it.key;
         end;
     end loop;
     perform set_config('partner_api.writing', before, true);
@@ -413,29 +479,19 @@ exception
         raise;
 end $$;
 
--- Runs before all other triggers on visits, so that a booking respects the changes that the EMR has committed.
+-- Runs before all other triggers on visits. MariaDB's trigger decides by the EMR's own events; this rejects what is in a series.
 create or replace function bridge_visit_begins() returns trigger
 language plpgsql set search_path = partner_api, pg_temp as $$
-declare
-    provider_from time := coalesce(new.provider_time, new.visit_time);
-    booked_from timestamp := new.visit_date + provider_from + case when provider_from < new.visit_time then interval '1 day' else interval '0' end;
 begin
     if current_setting('partner_api.writing', true) is distinct from 'emr' then
         if tg_op = 'UPDATE' and exists (select 1 from bridge_failures where apply = 'bridge_apply_event' and key = new.visit_id) then
             raise serialization_failure using message = 'the EMR has changed this row';
         end if;
-        perform bridge_follow('bridge_apply_event', case when tg_op = 'UPDATE' then new.visit_id end);
-        if exists (select 1 from bridge_failures) then perform bridge_catch_up(); end if;
-        -- MariaDB's trigger sees single blocks; this sees series, and what has just been applied.
-        if new.status not in ('Cancelled', 'NoShow', 'Deleted') and exists (
-            select 1 from schedule_exceptions x join bridge_time_off b on b.exception_id = x.exception_id
-            where x.exception_date between new.visit_date - 2 and new.visit_date + 2 and coalesce(x.provider_id, new.provider_id) = new.provider_id
-              and (x.exception_date + coalesce(x.start_time, '00:00'), x.exception_date + coalesce(x.end_time, '24:00')
-                    + case when x.end_time <= x.start_time then interval '1 day' else interval '0' end)
-                overlaps (booked_from, booked_from + coalesce(new.provider_duration, new.visit_duration) * interval '1 min'))
-        then
-            raise exclusion_violation using constraint = 'visits_provider_free', message = 'visits_provider_free';
+        if exists (select 1 from bridge_failures) then
+            perform bridge_enter();
+            perform bridge_catch_up();
         end if;
+        perform bridge_time_off_overlap(new);
     end if;
     return new;
 end $$;
@@ -575,6 +631,52 @@ begin
     from (select) page left join bridge_differences(of, keys) d on true group by d.kind;
 end $$;
 
+-- MariaDB's state, refreshed.
+create or replace function bridge_state() returns partner_api_state
+language plpgsql set search_path = partner_api, pg_temp as $$
+declare
+    state partner_api_state;
+begin
+    perform bridge_news(1);
+    update partner_api_state set acknowledged = null where singleton = 1;
+    select * into state from partner_api_state;
+    return state;
+end $$;
+
+-- The highest id known to have been assigned; and, after a restore, makes new rows get ids above `last`. The EMR's own program numbers patients by its
+-- table's highest number.
+create or replace function bridge_last_id(of_table text) returns bigint
+language plpgsql set search_path = partner_api, pg_temp as $$
+declare
+    state partner_api_state := bridge_state();
+begin
+    return case of_table
+        when 'visits' then greatest((select max(visit_id) from visits), (select max(event_id) from bridge_time_off), state.visits_above, state.last_visit)
+        when 'patients' then greatest((select max(patient_id) from patients), state.patients_above, state.last_patient)
+    end;
+end $$;
+create or replace function bridge_begin_above(of_table text, last bigint) returns void
+language plpgsql set search_path = partner_api, pg_temp as $$
+begin
+    perform bridge_news(1);
+    if of_table = 'visits' then
+        update partner_api_state set visits_above = last where singleton = 1 and visits_above < last;
+    elsif of_table = 'patients' then
+        update partner_api_state set patients_above = last where singleton = 1 and patients_above < last;
+    end if;
+end $$;
+-- If MariaDB was restored from a backup, our tables know ids that it would assign again.
+create or replace function bridge_keep_ids() returns void
+language plpgsql set search_path = partner_api, pg_temp as $$
+declare
+    state partner_api_state := bridge_state();
+    visits_above bigint := greatest((select max(visit_id) from visits), (select max(event_id) from bridge_time_off));
+    patients_above bigint := (select max(patient_id) from patients);
+begin
+    if visits_above > state.last_visit then perform bridge_begin_above('visits', visits_above); end if;
+    if patients_above > coalesce(state.last_patient, 0) then perform bridge_begin_above('patients', patients_above); end if;
+end $$;
+
 -- All findings except rows that differ; no row if there are none.
 create or replace function bridge_check() returns table (finding text, count bigint, example text)
 language plpgsql as $$
@@ -582,9 +684,7 @@ declare
     state partner_api_state;
     missing text[];
 begin
-    perform bridge_news(1);
-    update partner_api_state set acknowledged = null where singleton = 1;
-    select * into state from partner_api_state;
+    state := bridge_state();
     missing := array(
         select 'partner_api_' || event || '_' || t from unnest(array['insert', 'update', 'delete']) event,
             unnest(array['users', 'patient_data', 'openemr_postcalendar_categories', 'openemr_postcalendar_events', 'list_options']) t
@@ -683,11 +783,12 @@ declare
     failed bigint[] := '{}';
     it bigint;
 begin
-    perform bridge_enter();
+    perform bridge_news(1);
     select * into strict here from bridge for update;
     if here.went_on_at is null or here.went_on_at < now() - interval '1 hour' then
         here.turn := 1;
         here.after := -1;
+        perform bridge_keep_ids();
     end if;
     of := (bridge_turns())[here.turn];
     perform set_config('partner_api.writing', 'emr', true);
@@ -730,7 +831,7 @@ declare
     a visits;
     own bigint;
 begin
-    perform bridge_follow();
+    perform bridge_news(1);
     p.first_name := 'Trial'; p.last_name := 'of the partner API'; p.full_name := 'Trial of the partner API';
     a.visit_date := current_date + 3653; a.visit_time := '10:00'; a.visit_duration := 30; a.status := 'Scheduled';
     a.provider_id := (select min(provider_id) from providers where active);

@@ -19,10 +19,12 @@ begin
             pc_apptstatus text, pc_room text'),
         ('list_options', 'list_id text, option_id text, title text, activity integer'),
         ('partner_api_outbox', 'id bigint, apply text, key bigint'),
-        ('partner_api_state', 'singleton integer, version integer, acknowledged text, settled text, triggers text'),
+        ('partner_api_state', 'singleton integer, version integer, acknowledged text, settled text, visits_above bigint, patients_above bigint, triggers text,
+            last_visit bigint, last_patient bigint'),
         ('partner_api_visits', 'token bigint, seq bigint, kind text, event_id bigint, category bigint, provider bigint, patient bigint, day date, start time,
-            minutes bigint, title text, complaint text, room text, cancels integer, must_be_free integer, is_undone integer, result text, message text'),
-        ('partner_api_patients', 'token bigint, seq bigint, kind text, patient_id bigint, fname text, mname text, lname text, sex text, dob date, language text,
+            minutes bigint, title text, complaint text, room text, changes text, must_be_free integer, applied_from bigint, applied_to bigint, unseen text, is_undone integer,
+            result text, message text'),
+        ('partner_api_patients', 'token bigint, seq bigint, kind text, patient_id bigint, changes text, fname text, mname text, lname text, sex text, dob date, language text,
             phone_home text, phone_cell text, email text, street text, city text, state text, postal_code text, country_code text, provider bigint,
             is_undone integer, result text, message text')) as tables (name, columns)
     loop
@@ -73,6 +75,15 @@ create or replace function emr_read_events(first bigint, last bigint) returns op
 language plpgsql set plan_cache_mode = force_custom_plan set search_path = partner_api, pg_temp as $$
 begin
     return array(select e from openemr_postcalendar_events e where e.pc_eid >= first and e.pc_eid <= last);
+end $$;
+-- A list as a constant: mysql_fdw writes a list in a variable as one value.
+create or replace function emr_read_some_events(keys bigint[]) returns openemr_postcalendar_events[]
+language plpgsql set search_path = partner_api, pg_temp as $$
+declare
+    rows openemr_postcalendar_events[];
+begin
+    execute format('select array_agg(e) from openemr_postcalendar_events e where e.pc_eid = any (%L::bigint[])', keys) into rows;
+    return coalesce(rows, '{}');
 end $$;
 create or replace function emr_read_patients(first bigint, last bigint) returns patient_data[]
 language plpgsql set plan_cache_mode = force_custom_plan set search_path = partner_api, pg_temp as $$
@@ -187,68 +198,165 @@ language sql stable as $$
       and (d > current_date - 366 or coalesce(e.pc_recurrtype, 0) = 0)
 $$;
 
--- Writes one of our patients to the EMR and returns the EMR's id. Writes nothing if no column of the EMR's changes.
+-- Inserts a row into MariaDB's table and reads what its trigger made of it: six round trips. A generic plan, or each call would add the planner's
+-- round trips. A connection that MariaDB has closed is opened again, as in `bridge_news`; if it broke after the insert, the second one is rejected because of
+-- its token.
+create or replace function emr_send_visit(sent partner_api_visits) returns partner_api_visits
+language plpgsql set plan_cache_mode = force_generic_plan set search_path = partner_api, pg_temp as $$
+declare
+    own bigint := sent.token;
+    answer partner_api_visits;
+begin
+    for attempt in 1..3 loop
+        begin
+            insert into partner_api_visits select (sent).*;
+            exit;
+        exception when fdw_error then
+            if attempt = 3 or sqlerrm ~ 'Lock wait timeout|Deadlock|Record has changed' then raise; end if;
+        end;
+    end loop;
+    select v.event_id, v.result, v.message into answer.event_id, answer.result, answer.message from partner_api_visits v where v.token = own;
+    return answer;
+end $$;
+create or replace function emr_send_patient(sent partner_api_patients) returns partner_api_patients
+language plpgsql set plan_cache_mode = force_generic_plan set search_path = partner_api, pg_temp as $$
+declare
+    own bigint := sent.token;
+    answer partner_api_patients;
+begin
+    for attempt in 1..3 loop
+        begin
+            insert into partner_api_patients select (sent).*;
+            exit;
+        exception when fdw_error then
+            if attempt = 3 or sqlerrm ~ 'Lock wait timeout|Deadlock|Record has changed' then raise; end if;
+        end;
+    end loop;
+    select p.patient_id, p.result, p.message into answer.patient_id, answer.result, answer.message from partner_api_patients p where p.token = own;
+    return answer;
+end $$;
+
+-- Writes one of our patients to the EMR and returns the EMR's id. Of a patient that exists, it writes the columns that the caller changes: of a change
+-- of the EMR's that is not applied yet, our row has the old values. Writes nothing if no column of the EMR's changes.
 create or replace function emr_write_patient(before patients, after patients) returns bigint
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
-    own bigint;
-    answer record;
+    sent partner_api_patients;
+    answer partner_api_patients;
 begin
-    if before.patient_id is not null and (after.first_name, after.mi, after.last_name, after.gender, after.dob, after.primary_language, after.phone, after.cell_phone,
-            after.email, after.address, after.city, after.state, after.zip, after.country, after.provider_id)
-        is not distinct from
-        (before.first_name, before.mi, before.last_name, before.gender, before.dob, before.primary_language, before.phone,
-            before.cell_phone, before.email, before.address, before.city, before.state, before.zip, before.country, before.provider_id)
-    then
-        return after.patient_id;
-    end if;
+    sent.changes := concat_ws(',',
+        case when after.first_name is distinct from before.first_name then 'fname' end, case when after.mi is distinct from before.mi then 'mname' end,
+        case when after.last_name is distinct from before.last_name then 'lname' end, case when after.gender is distinct from before.gender then 'sex' end,
+        case when after.dob is distinct from before.dob then 'dob' end,
+        case when after.primary_language is distinct from before.primary_language then 'language' end,
+        case when after.phone is distinct from before.phone then 'phone_home' end,
+        case when after.cell_phone is distinct from before.cell_phone then 'phone_cell' end,
+        case when after.email is distinct from before.email then 'email' end, case when after.address is distinct from before.address then 'street' end,
+        case when after.city is distinct from before.city then 'city' end, case when after.state is distinct from before.state then 'state' end,
+        case when after.zip is distinct from before.zip then 'postal_code' end,
+        case when after.country is distinct from before.country then 'country_code' end,
+        case when after.provider_id is distinct from before.provider_id then 'provider' end);
+    if before.patient_id is not null and sent.changes = '' then return after.patient_id; end if;
     if before.patient_id is not null and exists (select 1 from bridge_failures where apply = 'bridge_apply_patient' and key = before.patient_id) then
         raise serialization_failure using message = 'the EMR has changed this row';
     end if;
-    perform bridge_follow('bridge_apply_patient', before.patient_id);
-    own := bridge_token();
-    insert into partner_api_patients (token, kind, patient_id, fname, mname, lname, sex, dob, language, phone_home, phone_cell, email, street, city, state,
-        postal_code, country_code, provider, is_undone)
-    values (own, case when before.patient_id is null then 'new' else 'change' end, before.patient_id, coalesce(after.first_name, ''),
-        coalesce(after.mi, ''), coalesce(after.last_name, ''), coalesce(after.gender, ''), after.dob, coalesce(after.primary_language, ''),
-        coalesce(after.phone, ''), coalesce(after.cell_phone, ''), coalesce(after.email, ''), coalesce(after.address, ''), coalesce(after.city, ''),
-        coalesce(after.state, ''), coalesce(after.zip, ''), coalesce(after.country, ''), after.provider_id, 0);
-    select patient_id, result, message into answer from partner_api_patients where token = own;
+    perform bridge_enter();
+    sent.token := bridge_token();
+    sent.kind := case when before.patient_id is null then 'new' else 'change' end;
+    sent.patient_id := before.patient_id;
+    sent.fname := coalesce(after.first_name, '');
+    sent.mname := coalesce(after.mi, '');
+    sent.lname := coalesce(after.last_name, '');
+    sent.sex := coalesce(after.gender, '');
+    sent.dob := after.dob;
+    sent.language := coalesce(after.primary_language, '');
+    sent.phone_home := coalesce(after.phone, '');
+    sent.phone_cell := coalesce(after.cell_phone, '');
+    sent.email := coalesce(after.email, '');
+    sent.street := coalesce(after.address, '');
+    sent.city := coalesce(after.city, '');
+    sent.state := coalesce(after.state, '');
+    sent.postal_code := coalesce(after.zip, '');
+    sent.country_code := coalesce(after.country, '');
+    sent.provider := after.provider_id;
+    sent.is_undone := 0;
+    answer := emr_send_patient(sent);
     perform bridge_answer(answer.result, answer.message);
     return answer.patient_id;
 end $$;
 
--- Writes one of our visits to the EMR and returns the EMR's id. With `as_staff`, writes it as the EMR's staff would, for trials.
+-- Whether one of the EMR's series, or an event of several days, takes this time, as MariaDB has them now. MariaDB's trigger checks all other events.
+create or replace function emr_has_time_off(v visits) returns boolean
+language plpgsql set search_path = partner_api, pg_temp as $$
+declare
+    series openemr_postcalendar_events[];
+begin
+    execute format('select array_agg(e) from openemr_postcalendar_events e where (pc_recurrtype <> 0 or pc_duration > 86400) and "pc_eventDate" <= %L',
+        v.visit_date + 1) into series;
+    return bridge_takes(v, array(select (t.provider_id, t.exception_date, t.start_time, t.end_time)::bridge_span from emr_time_off(series) t));
+end $$;
+
+-- Writes one of our visits to the EMR and returns the EMR's id. Of a visit that exists, it writes what the caller changes. With `as_staff`, writes it as
+-- the EMR's staff would, for trials.
 create or replace function emr_write_visit(before visits, after visits, as_staff text default null) returns bigint
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
-    own bigint;
-    own_room text := (select room from bridge_rooms where resource_id = after.room_id);
-    type bigint;
+    own_room text := coalesce((select room from bridge_rooms where resource_id = after.room_id), '');
     is_moved boolean := before.visit_id is null or (after.provider_id, after.room_id, after.visit_date, after.visit_time, after.visit_duration)
         is distinct from (before.provider_id, before.room_id, before.visit_date, before.visit_time, before.visit_duration);
-    is_cancelled boolean := before.status <> 'Cancelled' and after.status = 'Cancelled';
-    takes_time boolean := as_staff is null and after.status not in ('Cancelled', 'NoShow', 'Deleted');
-    answer record;
+    is_cancelled boolean := coalesce(before.status <> 'Cancelled' and after.status = 'Cancelled', false);
+    is_checked boolean := is_moved and as_staff is null and after.status not in ('Cancelled', 'NoShow', 'Deleted');
+    -- Whether our tables have all that the EMR has committed, as far as this transaction knows.
+    is_current boolean := not exists (select 1 from bridge_failures);
+    sent partner_api_visits;
+    answer partner_api_visits;
 begin
     if before.visit_id is null then
-        select type_id into type from bridge_categories where visit_type = after.visit_type order by active desc, type_id limit 1;
-        if type is null then raise check_violation using message = 'emr_visit_type'; end if;
+        select type_id into sent.category from bridge_categories where visit_type = after.visit_type order by active desc, type_id limit 1;
+        if sent.category is null then raise check_violation using message = 'emr_visit_type'; end if;
     elsif not is_moved and not is_cancelled then
         return after.visit_id;
     end if;
-    if is_moved and takes_time then
-        perform bridge_overlap(after);
-    else
-        perform bridge_follow('bridge_apply_event', before.visit_id);
-    end if;
-    own := bridge_token();
-    insert into partner_api_visits (token, kind, event_id, category, provider, patient, day, start, minutes, title, complaint, room, cancels, must_be_free, is_undone)
-    values (own, coalesce(as_staff, case when before.visit_id is null then 'book' else 'change' end), before.visit_id, type, after.provider_id,
-        after.patient_id, after.visit_date, after.visit_time, after.visit_duration, after.visit_type, after.visit_complaint,
-        case when before.visit_id is null or after.room_id is distinct from before.room_id then coalesce(own_room, '') end,
-        coalesce(is_cancelled, false)::integer, (is_moved and takes_time)::integer, 0);
-    select event_id, result, message into answer from partner_api_visits where token = own;
+    perform bridge_enter();
+    sent.kind := coalesce(as_staff, case when before.visit_id is null then 'book' else 'change' end);
+    sent.event_id := before.visit_id;
+    sent.provider := after.provider_id;
+    sent.patient := after.patient_id;
+    sent.day := after.visit_date;
+    sent.start := after.visit_time;
+    sent.minutes := after.visit_duration;
+    sent.title := after.visit_type;
+    sent.complaint := after.visit_complaint;
+    sent.room := own_room;
+    sent.changes := concat_ws(',', case when after.provider_id is distinct from before.provider_id then 'provider' end,
+        case when (after.visit_date, after.visit_time, after.visit_duration) is distinct from (before.visit_date, before.visit_time, before.visit_duration)
+            then 'time' end,
+        case when after.room_id is distinct from before.room_id then 'room' end, case when is_cancelled then 'status' end);
+    sent.must_be_free := is_checked::integer;
+    sent.is_undone := 0;
+    for attempt in 1..3 loop
+        sent.token := bridge_token();
+        if is_checked then
+            sent.applied_from := null;
+            sent.applied_to := null;
+            sent.unseen := null;
+            -- Before the checks, so that they see all that is applied by then.
+            if is_current and attempt < 3 then
+                select coalesce(min(id), 0), coalesce(max(id), 0) into sent.applied_from, sent.applied_to from bridge_pulled;
+                sent.unseen := (select jsonb_agg(i) from generate_series(sent.applied_from, least(sent.applied_to, sent.applied_from + 10000)) i
+                    where not exists (select 1 from bridge_pulled where id = i));
+            end if;
+            perform bridge_overlap(after);
+            -- The EMR changes faster than this transaction applies its changes: the EMR's own rows decide.
+            if sent.applied_to is null and emr_has_time_off(after) then
+                raise exclusion_violation using constraint = 'visits_provider_free', message = 'visits_provider_free';
+            end if;
+        end if;
+        answer := emr_send_visit(sent);
+        exit when answer.result <> 'behind';
+        is_current := bridge_follow(before.visit_id);
+        perform bridge_time_off_overlap(after);
+    end loop;
     perform bridge_answer(answer.result, answer.message);
     return answer.event_id;
 end $$;

@@ -35,6 +35,12 @@ create table if not exists bridge_time_off (
     exception_id bigint primary key references schedule_exceptions (exception_id) on delete cascade
 );
 create index if not exists bridge_time_off_by_event on bridge_time_off (event_id);
+-- A time off, as checks read it. A null time means the whole day.
+do $$ begin
+    if to_regtype('partner_api.bridge_span') is null then
+        create type bridge_span as (provider_id bigint, day date, start_time time, end_time time);
+    end if;
+end $$;
 -- Changes of the EMR that the bridge could not apply. It retries them before the API books a visit.
 create table if not exists bridge_failures (
     apply text not null,

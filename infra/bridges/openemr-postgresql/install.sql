@@ -436,8 +436,8 @@ begin
     return '{}';
 end $$;
 
--- Applies what is recorded before the API changes a row: the triggers of that change cannot touch the row itself.
-create or replace function bridge_follow() returns void
+-- Applies what is recorded before the API changes the row of this key: the triggers of that change cannot touch the row itself.
+create or replace function bridge_refresh(of text, key bigint) returns void
 language plpgsql as $$
 begin
     if exists (select 1 from bridge_failures) or exists (select 1 from bridge_late) then

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_executables_of_binaries_count() {
+    fn only_executables_of_binary_targets_count() {
         let binary = r#"{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"auth"},"executable":"/t/auth"}"#;
         let library =
             r#"{"reason":"compiler-artifact","target":{"kind":["lib"],"name":"auth"},"executable":null}"#;

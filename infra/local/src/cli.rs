@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use officepro_operator::commands::Operation;
 use shared::domain::EventScope;
-
-use crate::operate::Operation;
 
 /// Runs the OfficePro Partner API locally, with demo data.
 #[derive(Debug, Parser)]
@@ -129,12 +128,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_definition_is_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn schedules_can_be_sped_up_to_one_second() {
+    fn schedules_run_as_often_as_every_second() {
         let cli = Cli::try_parse_from(["local", "--every", "1", "--port", "0", "--data-dir", "x"]).unwrap();
         assert_eq!(cli.run.every, Some(Duration::from_secs(1)));
         assert!(Cli::try_parse_from(["local", "--every", "0"]).is_err());
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_named_as_their_scopes_in_any_case() {
+    fn event_names_match_scopes_in_any_case() {
         let parse = |scope| Cli::try_parse_from(["local", "emit", "DemoOffice", scope, "--count", "5"]);
         let Some(Command::Emit { scope, count: 5, .. }) = parse("claims").unwrap().command else { panic!() };
         assert_eq!(scope, EventScope::Claims);

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_stack_at_a_time_and_reset_waits_for_its_end() {
+    fn one_stack_runs_at_a_time_and_reset_waits_for_its_end() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("data");
         let first = DataDir::open(&folder).unwrap();
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn reset_never_deletes_a_folder_that_is_not_a_stacks() {
+    fn reset_deletes_only_the_folder_of_a_stack() {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("precious"), "x").unwrap();
         assert!(matches!(reset(root.path()), Err(Error::Refused(_))));

@@ -16,11 +16,11 @@ mod tickets;
 mod visits;
 
 use shared::sql;
-use std::path::Path;
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
+use officepro_operator::sqlite_dsn;
 use shared::in_transaction;
 use shared::{
     sql::{Conn, Database},
@@ -154,18 +154,6 @@ async fn create_databases(stores: &Stores, server: Option<&str>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-pub(crate) fn sqlite_dsn(folder: &Path, name: &str) -> Result<String> {
-    let file = folder.join(format!("{name}.sqlite"));
-    let path = file.to_str().filter(|path| !path.contains(['?', '%', '#']));
-    let path = path.ok_or_else(|| {
-        Error::Refused(format!(
-            "{}: the path of the data folder must not contain '?', '%' or '#'",
-            folder.display()
-        ))
-    })?;
-    Ok(format!("sqlite://{path}"))
 }
 
 /// Fills a database in one transaction, unless the query `is_filled` shows that it already was.

@@ -14,13 +14,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use officepro_operator::reconcile::report::{Check, Report, Step, Verdict};
+use officepro_operator::reconcile::{Moments, Plan};
 use shared::tenant::log;
 use tokio::time::Instant;
 
 use crate::emit;
 use crate::error::{Error, Result};
-use crate::operations::reconcile::report::{Check, Report, Step, Verdict};
-use crate::operations::reconcile::{Moments, Plan};
 use crate::practices::failed;
 use backup::{ControlBackup, DatabaseBackup, RESTORED_TABLE};
 use endpoint::Endpoint;

@@ -19,6 +19,9 @@ pub enum Error {
     /// `cargo build` failed or produced no binary.
     #[error("{0}")]
     Build(String),
+    /// A part that is shared with the operators' commands failed.
+    #[error(transparent)]
+    Operator(#[from] officepro_operator::error::Error),
     /// The requested operation isn't possible.
     #[error("{0}")]
     Refused(String),

@@ -15,11 +15,10 @@ pub mod emit;
 pub mod error;
 pub mod gateway;
 pub mod invoke;
-pub mod operate;
-pub mod operations;
 pub mod permissions;
 pub mod practices;
 pub mod project;
+pub mod running;
 pub mod runtime;
 pub mod secrets;
 pub mod sqs;
@@ -29,6 +28,6 @@ pub mod triggers;
 
 mod clock;
 mod http;
-mod private_file;
-mod random;
 mod shutdown;
+
+use officepro_operator::{private_file, random};

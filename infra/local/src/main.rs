@@ -1,6 +1,6 @@
 //! `cargo run`: builds the functions and serves the whole API on this machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,13 +10,14 @@ use officepro_local::cli::{Cli, Command, Drill, Run};
 use officepro_local::data_dir::{self, DataDir};
 use officepro_local::demo::{self, Demo};
 use officepro_local::error::{Error, Result};
-use officepro_local::operate::show;
-use officepro_local::operations::RunningStack;
-use officepro_local::operations::reconcile::report::Report;
+use officepro_local::running::RunningStack;
 use officepro_local::runtime::guard;
 use officepro_local::stack::{FrontDoor, Options, Stack, Stores};
 use officepro_local::template::{LocalResources, Template};
-use officepro_local::{drill, emit, project};
+use officepro_local::{drill, emit, practices, project};
+use officepro_operator::Operator;
+use officepro_operator::commands::{Operation, show};
+use officepro_operator::reconcile::report::Report;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -68,7 +69,7 @@ async fn perform(cli: Cli) -> Result<()> {
         Some(Command::RestoreDrill(options)) => {
             restore_drill(&root, options, cli.run.binaries.as_deref()).await
         }
-        Some(Command::Operate(operation)) => operation.perform(&root.join("template.yaml"), &data_dir).await,
+        Some(Command::Operate(operation)) => operate(&root, &data_dir, operation).await,
         // `main` handled it before starting the async runtime.
         Some(Command::Guard { .. }) => Ok(()),
     }
@@ -108,6 +109,23 @@ async fn functions(root: &Path, folder: Option<&Path>, release: bool) -> Result<
     binaries::build(root, &with_own_features(&packages, release), release).await
 }
 
+/// Runs an operator's command on the stack in this data folder.
+async fn operate(root: &Path, data_dir: &Path, operation: Operation) -> Result<()> {
+    match operation {
+        Operation::Migrate { tolerate, .. } if !RunningStack::is_in(data_dir) => {
+            practices::migrate_all(&root.join("template.yaml"), data_dir, tolerate).await
+        }
+        operation => Ok(operation.perform(|| operator(data_dir)).await?),
+    }
+}
+
+/// Connects to the stack running in this data folder.
+fn operator(data_dir: &Path) -> officepro_operator::error::Result<Operator> {
+    let running = RunningStack::of(data_dir)
+        .map_err(|error| officepro_operator::error::Error::Refused(error.to_string()))?;
+    Ok(running.operator(data_dir))
+}
+
 /// Runs the restore drill in a folder, which is deleted afterwards unless `--keep` names it.
 async fn restore_drill(root: &Path, options: Drill, binaries: Option<&Path>) -> Result<()> {
     options.report.as_deref().map(Report::require_new).transpose()?;
@@ -129,7 +147,7 @@ async fn restore_drill(root: &Path, options: Drill, binaries: Option<&Path>) -> 
     if options.keep.is_none() && folder.exists() {
         std::fs::remove_dir_all(&folder).map_err(|error| Error::Io(folder.display().to_string(), error))?;
     }
-    show(&done?, options.report.as_deref())
+    Ok(show(&done?, options.report.as_deref())?)
 }
 
 /// Builds the functions and switches the stack running in this data folder to them.
@@ -144,7 +162,8 @@ async fn redeploy(root: &Path, data_dir: &Path, release: bool) -> Result<()> {
 /// Returns the names of the packages that contain the template's functions.
 fn packages(template: &Path) -> Result<Vec<String>> {
     let template = Template::read(template, &LocalResources::default())?;
-    Ok(template.functions.into_iter().map(|function| function.binary).collect())
+    let packages: BTreeSet<String> = template.functions.into_iter().map(|it| it.binary).collect();
+    Ok(packages.into_iter().collect())
 }
 
 /// Adds the stack's own package, so that the dependencies keep the features they were just built

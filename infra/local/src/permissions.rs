@@ -147,7 +147,7 @@ impl Permissions {
     pub(crate) fn write_report(&self, file: &Path) -> Result<()> {
         let text =
             serde_json::to_vec_pretty(&self.report()).map_err(|error| Error::store("permissions", error))?;
-        private_file::write(file, &text)
+        Ok(private_file::write(file, &text)?)
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use futures::stream::{self, BoxStream, StreamExt as _};
 use jiff::Timestamp;
+use officepro_operator::migrate::print_collisions;
 use shared::auth::secret_ref::SecretRef;
 use shared::auth::{CatalogGrant, PracticeGrant};
 use shared::catalog::{self, CatalogDb};
@@ -17,7 +18,6 @@ use shared::tenant::{self, TenantDb};
 use crate::data_dir::DataDir;
 use crate::dynamodb::DynamoDb;
 use crate::error::{Error, Result};
-use crate::operations::migrate::print_collisions;
 use crate::secrets::Secrets;
 use crate::template::{LocalResources, REGION, Template};
 
@@ -163,7 +163,7 @@ mod tests {
     use crate::template::STACK;
 
     #[test]
-    fn operators_name_secrets_as_functions_may_read_them() {
+    fn operator_secrets_use_the_prefix_functions_may_read() {
         let template = concat!(env!("CARGO_MANIFEST_DIR"), "/../../template.yaml");
         let template = std::fs::read_to_string(template).unwrap();
         let (_, output) = template.split_once("\n  PracticeSecretsPrefix:\n").unwrap();

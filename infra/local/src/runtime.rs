@@ -109,7 +109,7 @@ impl RuntimeHost {
         });
         let mut pools = HashMap::new();
         for deployed in functions {
-            process::rotate_log(&shared.settings.logs, &deployed.function.binary)?;
+            process::rotate_log(&shared.settings.logs, &deployed.function.name())?;
             pools.insert(deployed.function.id.clone(), Pool::new(Arc::clone(&shared), deployed));
         }
         let served = Arc::clone(&shared);

@@ -145,7 +145,7 @@ impl SecretFile {
     fn save(&self) -> Result<()> {
         let document = Document { secrets: self.secrets.clone() };
         let text = serde_json::to_vec_pretty(&document).map_err(|error| Error::store("secrets", error))?;
-        private_file::write(&self.file, &text)
+        Ok(private_file::write(&self.file, &text)?)
     }
 }
 
@@ -155,7 +155,7 @@ fn read(text: &[u8]) -> serde_json::Result<BTreeMap<String, Stages>> {
 
 fn make(value: &SecretValue) -> Result<String> {
     match value {
-        SecretValue::Random { length } => random::alphanumeric(*length),
+        SecretValue::Random { length } => Ok(random::alphanumeric(*length)?),
         SecretValue::RandomKey { object, key, length } => {
             let mut object = object.clone();
             object.insert(key.clone(), Value::String(random::alphanumeric(*length)?));
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_made_once_by_the_templates_rules_and_stay_private() {
+    fn secrets_are_generated_once_from_the_template_and_stay_private() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("secrets.json");
         let mut object = Map::new();
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_current_version_keeps_the_one_before() {
+    fn a_new_current_version_keeps_the_previous_one() {
         let root = tempfile::tempdir().unwrap();
         let secrets = Secrets::open(&root.path().join("secrets.json"), &[]).unwrap();
         for value in ["one", "two"] {

@@ -128,7 +128,7 @@ impl Stores {
             "pid": std::process::id(),
         });
         let file = self.data_dir().join(ADDRESSES);
-        private_file::write(&file, addresses.to_string().as_bytes())
+        Ok(private_file::write(&file, addresses.to_string().as_bytes())?)
     }
 
     /// Stops the stores.

@@ -54,7 +54,7 @@ export function Claim({ query }) {
         </div>`;
     }
     if (!token.current) {
-      return html`<h1>This link is not valid</h1><p class="lead">Open the complete link from your message, up to its last character.</p>
+      return html`<h1>This link is not valid</h1><p class="lead">Open the complete link from your message, including its last character.</p>
         <p><a href="#/">Back to the login</a></p>`;
     }
     return html`<h1>Claim your API key</h1>

@@ -19,7 +19,7 @@ export function Login({ expired }) {
     <h1>Partner Portal Login</h1>
     <p class="lead">Please enter your API Key or Admin Secret to continue.</p>
     <form class="form" onSubmit=${onSubmit}>
-      ${expired && !error && html`<div class="notice warn" role="status">Your session has ended. Sign in again to continue where you were.</div>`}
+      ${expired && !error && html`<div class="notice warn" role="status">Your session has ended. Sign in again to continue where you left off.</div>`}
       <input type="text" name="username" autocomplete="username" value="OfficePro Partner Portal" hidden readonly />
       <${Field} label="API Key or Admin Secret" name="accessKey" type="password" required autocomplete="current-password" spellcheck=${false}
         error=${refused ? { errors: [{ location: 'accessKey', message: 'Invalid access key' }] } : null} autofocus />

@@ -1,6 +1,8 @@
 //! Who calls, and what that allows: the extractors of the handlers.
 
 pub(super) mod admin;
+pub(super) mod admin_secret;
+pub(super) mod audit;
 pub(super) mod caller;
 pub(super) mod catalog;
 pub(super) mod portal;

@@ -2,13 +2,13 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
 };
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use jiff::Timestamp;
 
-use crate::api::{ApiError, auth::admin::AdminUse};
+use crate::api::ApiError;
 use crate::{
     app::{App, Rate},
     auth::{Caller, api_key::ApiKey},
@@ -30,6 +30,14 @@ pub(super) struct Inner {
     pub(super) admin: OnceLock<AdminUse>,
     /// The id in the API key that was offered, whether correct or wrong.
     pub(super) attempted_key: OnceLock<KeyId>,
+}
+
+/// How the administrator of a call authenticated, and whether its audit record is written.
+pub(in crate::api) struct AdminUse {
+    pub(in crate::api) credential: &'static str,
+    /// The id of the item that the call is about, if it is known.
+    pub(in crate::api) target: OnceLock<String>,
+    pub(in crate::api) audited: AtomicBool,
 }
 
 impl Call {

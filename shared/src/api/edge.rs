@@ -21,10 +21,10 @@ use tracing::Instrument;
 
 use crate::api::{
     ApiError, Call, Code, Problem,
-    auth::{admin::audit_answer, viewer},
+    auth::{audit::audit_answer, viewer},
     call::Inner,
+    error::ProblemDetails,
     fit::MAX_ANSWER,
-    output::error::ProblemDetails,
 };
 use crate::{
     app::{App, Rate},

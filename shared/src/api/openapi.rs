@@ -1,19 +1,24 @@
 //! The parts of the OpenAPI description that all operations share.
 
+mod about;
+mod answers;
+mod components;
+mod events;
 mod examples;
 mod problems;
 mod requests;
 
+use serde_json::Value;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        Components, Info, License, OpenApi, OpenApiVersion, RefOr,
+        Components, OpenApi, OpenApiVersion, RefOr,
         path::Operation,
         security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
     },
 };
 
-use crate::api::{FieldError, Problem, output::error::Code};
+use crate::api::{FieldError, Problem, VisitConflict, error::Code};
 use crate::domain::{EventScope, Scope};
 
 const TOKEN: &str = "accessToken";
@@ -21,25 +26,14 @@ const ADMIN_SECRET: &str = "adminSecret";
 const SESSION: &str = "portalSession";
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
-/// Completes the description of the routes.
+/// Returns the complete description of the routes as JSON.
 ///
-/// Adds the title, security, examples, the problems that any operation can return, and the limits
-/// of all requests.
-pub fn describe(mut openapi: OpenApi) -> OpenApi {
+/// Adds the title, security, examples, the problems that any operation can return, the limits of
+/// all requests, and the events that partners' endpoints receive. Moves what operations share to
+/// `components`.
+pub fn describe(mut openapi: OpenApi) -> Value {
     openapi.openapi = OpenApiVersion::Version31;
-    openapi.info = Info::new("OfficePro Partner API", env!("CARGO_PKG_VERSION"));
-    openapi.info.license = Some(License::new("Apache-2.0"));
-    openapi.info.description = Some(
-        "Integrate with the electronic medical record of a practice: prospects, tags, availability, \
-         bookings, webhooks.\n\n\
-         Calls are limited per API key and minute. `RateLimit-Policy` and `RateLimit` \
-         (draft-ietf-httpapi-ratelimit-headers) contain the limit and the number of calls left; \
-         `Retry-After` of a 429 says how long to wait. Several servers count calls and synchronize every \
-         few seconds, so the number can jump between calls, and a burst can briefly exceed the limit. \
-         Do not rely on more calls than the limit.\n\n\
-         Unknown fields and query parameters are rejected by name, and so is a field that is sent twice."
-            .to_owned(),
-    );
+    about::introduce(&mut openapi);
     let components = openapi.components.get_or_insert_with(Components::default);
     let schemes = [
         (TOKEN, SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer))),
@@ -51,8 +45,11 @@ pub fn describe(mut openapi: OpenApi) -> OpenApi {
         (Problem::name().into_owned(), Problem::schema()),
         (FieldError::name().into_owned(), FieldError::schema()),
         (Code::name().into_owned(), Code::schema()),
+        (VisitConflict::name().into_owned(), VisitConflict::schema()),
     ];
     Problem::schemas(&mut definitions);
+    VisitConflict::schemas(&mut definitions);
+    events::define(&mut definitions);
     components.schemas.extend(definitions);
     for (path, item) in &mut openapi.paths.paths {
         let credential = if path.starts_with("/v1/admin/") { ADMIN_SECRET } else { TOKEN };
@@ -66,7 +63,13 @@ pub fn describe(mut openapi: OpenApi) -> OpenApi {
     }
     requests::tighten(&mut openapi);
     show_examples(&mut openapi);
-    openapi
+    // Serializing fails for no value of this type.
+    let mut document = serde_json::to_value(&openapi).unwrap_or_default();
+    document["webhooks"] = events::webhooks();
+    components::share_schemas(&mut document);
+    answers::complete(&mut document);
+    components::share(&mut document);
+    document
 }
 
 fn show_examples(openapi: &mut OpenApi) {
@@ -88,6 +91,7 @@ fn show_examples(openapi: &mut OpenApi) {
 }
 
 fn complete(operation: &mut Operation, credential: &str, safe: bool) {
+    operation.operation_id = operation.operation_id.take().map(|it| camel_case(&it));
     let scopes = operation.tags.iter().flatten().flat_map(|tag| scopes_of(tag)).collect::<Vec<_>>();
     let sets: Vec<Vec<&str>> = match scopes.as_slice() {
         [] => vec![Vec::new()],
@@ -96,6 +100,16 @@ fn complete(operation: &mut Operation, credential: &str, safe: bool) {
     let each = |name| sets.iter().map(move |set| SecurityRequirement::new(name, set.clone()));
     operation.security.get_or_insert_with(|| [credential, SESSION].into_iter().flat_map(each).collect());
     problems::complete(operation, !scopes.is_empty(), safe);
+}
+
+/// Converts `list_prospects` to `listProspects`.
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |text, word| {
+        let (head, tail) = word.split_at(word.len().min(1));
+        text + &head.to_ascii_uppercase() + tail
+    })
 }
 
 /// Returns the scopes of which every operation with this tag needs one.

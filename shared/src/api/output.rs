@@ -1,5 +1,5 @@
 //! What handlers return: replies, problems, and the limits of their sizes.
 
-pub(super) mod error;
 pub mod fit;
 pub(super) mod reply;
+pub(super) mod visit_conflict;

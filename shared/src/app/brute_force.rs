@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_one_owner_are_counted_as_one() {
+    fn addresses_in_one_network_share_a_count() {
         let shared = |one: &str, other: &str| {
             names(one).iter().zip(names(other)).filter(|(one, other)| **one == *other).count()
         };
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_to_wrong_secrets_are_delayed_when_there_are_many_but_few_of_them() {
+    fn only_a_few_of_many_replies_to_wrong_secrets_are_delayed() {
         let delays: Vec<Duration> = (0..10_000).map(delay).collect();
         assert!(delays[..=100].iter().all(Duration::is_zero));
         assert_eq!((delays[101], delays[150]), (Duration::from_millis(20), LONGEST_DELAY));

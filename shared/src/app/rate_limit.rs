@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_refused_from_the_call_after_its_last_until_the_window_ends() {
+    fn a_key_over_its_limit_is_rejected_until_the_window_ends() {
         let limits = RateLimits::default();
         let key = KeyId("k".into());
         let at = |second: i64| Timestamp::from_second(second).unwrap();

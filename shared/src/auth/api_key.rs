@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_read_back_as_it_was_shown() {
+    fn a_displayed_key_parses_back() {
         let shown = key().reveal();
         assert_eq!(ApiKey::parse(&shown), Some(key()));
         assert!(shown.starts_with(&key().visible_prefix()));
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn one_changed_character_breaks_the_checksum() {
+    fn any_changed_character_breaks_the_checksum() {
         let shown = key().reveal();
         for at in 8..shown.len() {
             let mut bytes = shown.clone().into_bytes();
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn a_malformed_key_is_rejected() {
         for text in ["", "op_live_", "op_live_a_b_c", "sk_live_x", "op_live_é", &"_".repeat(80)] {
             assert_eq!(ApiKey::parse(text), None);
         }

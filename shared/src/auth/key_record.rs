@@ -6,7 +6,7 @@ use ipnet::{IpNet, Ipv4Net};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, Denied, api_key::ApiKey, equal_in_constant_time, token::Claims};
+use super::{Caller, Denied, api_key::ApiKey, claims::Claims, equal_in_constant_time};
 use crate::domain::{
     PracticePass, Scope,
     ids::{KeyId, PartnerId},

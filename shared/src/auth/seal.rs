@@ -54,7 +54,7 @@ mod tests {
     const NEW: &str = r#"{"current":"fedcba9876543210fedcba9876543210"}"#;
 
     #[test]
-    fn what_is_sealed_opens_in_its_place_only_and_while_its_secret_is_known() {
+    fn a_sealed_value_opens_only_in_its_place_with_a_known_secret() {
         let secrets = |text| SecretPair::from_secret(text).unwrap();
         let sealed = secrets(OLD).seal("op_live_x", "here", [7; NONCE_LEN]).unwrap();
         assert!(!sealed.contains("op_live"));

@@ -99,7 +99,7 @@ mod tests {
     const TWO: &str = "fedcba9876543210fedcba9876543210";
 
     #[test]
-    fn both_secrets_open_while_a_change_is_rolled_out() {
+    fn both_secrets_are_accepted_during_a_rotation() {
         let both = format!(r#"{{"current":"{ONE}","previous":"{TWO}"}}"#);
         let secrets = SecretPair::from_secret(&both).unwrap();
         assert_eq!(secrets.recognise(ONE), Some(WhichSecret::Current));
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_empty_or_missing_secret_opens_nothing() {
+    fn a_short_empty_or_missing_secret_is_never_accepted() {
         for bad in [
             "",
             "{}",

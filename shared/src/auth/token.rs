@@ -5,12 +5,9 @@ use std::collections::BTreeMap;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use crate::domain::{
-    PracticePass, Scope,
-    ids::{KeyId, PartnerId},
-};
+pub use super::claims::Claims;
 
 pub const LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 /// The tolerated clock difference between our own machines.
@@ -18,25 +15,6 @@ const LEEWAY_SECONDS: i64 = 5;
 /// HS256 requires a key at least as long as its digest (RFC 7518, section 3.2).
 const MIN_KEY_BYTES: usize = 32;
 const MAX_TOKEN_BYTES: usize = 4096;
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claims {
-    pub iss: String,
-    pub aud: String,
-    /// The API key that was exchanged for the token.
-    pub sub: KeyId,
-    pub partner: PartnerId,
-    /// The practice to which the token gives access: the `{PPass}` in the path.
-    pub ppass: PracticePass,
-    pub scopes: Vec<Scope>,
-    /// The key's version when the token was issued; every rotation raises it.
-    #[serde(rename = "keyVersion")]
-    pub key_version: i64,
-    /// Unix seconds, like the next two fields.
-    pub iat: i64,
-    pub nbf: i64,
-    pub exp: i64,
-}
 
 /// The signing keys: one signs and all verify, so that a rotation invalidates no token.
 pub struct TokenRing {
@@ -175,6 +153,10 @@ impl TokenRing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{
+        PracticePass, Scope,
+        ids::{KeyId, PartnerId},
+    };
 
     const SECRET: &str = r#"{"active":"b","keys":{"a":"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=","b":"YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY="}}"#;
 
@@ -199,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_lives_for_24_hours_and_not_a_second_longer() {
+    fn a_token_is_valid_for_exactly_24_hours() {
         let ring = TokenRing::from_secret(SECRET, "us").unwrap();
         let token = ring.sign(&claims()).unwrap();
         assert_eq!(ring.verify(&token, now()), Some(claims()));
@@ -209,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rotation_keeps_tokens_of_the_key_before() {
+    fn tokens_of_the_previous_key_survive_a_rotation() {
         let old =
             TokenRing::from_secret(&SECRET.replace(r#""active":"b""#, r#""active":"a""#), "us").unwrap();
         let ring = TokenRing::from_secret(SECRET, "us").unwrap();
@@ -217,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_with_any_wrong_claim_is_refused() {
+    fn a_token_with_any_wrong_claim_is_rejected() {
         let ring = TokenRing::from_secret(SECRET, "us").unwrap();
         let refused = |change: fn(&mut Claims)| {
             let mut changed = claims();
@@ -237,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_another_key_or_algorithm_is_refused() {
+    fn a_token_of_another_key_or_algorithm_is_rejected() {
         let ring = TokenRing::from_secret(SECRET, "us").unwrap();
         let sign = |header: &Header, secret: &[u8]| {
             jsonwebtoken::encode(header, &claims(), &EncodingKey::from_secret(secret)).unwrap()
@@ -252,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn weak_or_missing_signing_keys_are_refused() {
+    fn weak_or_missing_signing_keys_are_rejected() {
         for secret in [
             "",
             "{}",
@@ -268,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_of_a_rotation_are_no_keys() {
+    fn rotation_notes_are_not_keys() {
         let noted = r#"{"active":"a","a":"0123456789abcdef0123456789abcdef","next":"b",
             "b":"fedcba9876543210fedcba9876543210","retired":{"c":"2026-03-09T12:00:00Z"}}"#;
         let ring = TokenRing::from_secret(noted, "us").unwrap();

@@ -79,7 +79,7 @@ mod tests {
     ];
 
     #[test]
-    fn signatures_are_those_of_the_standard_libraries() {
+    fn signatures_match_those_of_the_standard_libraries() {
         for (secret, id, seconds, body, expected) in KNOWN {
             let at = Timestamp::from_second(seconds).unwrap();
             let secret = SigningSecret(secret.to_owned());
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn while_a_secret_is_rotated_both_sign() {
+    fn both_secrets_sign_during_a_rotation() {
         let (new, old) = (SigningSecret::from_random(&[1; 32]), SigningSecret::from_random(&[2; 32]));
         let both = signatures([&new, &old], "id", Timestamp::UNIX_EPOCH, b"{}").unwrap();
         let [first, second] = both.split(' ').collect::<Vec<_>>()[..] else { panic!("{both}") };
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_not_shown_by_debug() {
+    fn debug_output_hides_a_secret() {
         let secret = SigningSecret::from_random(&[7; 32]);
         assert!(secret.reveal().starts_with("whsec_") && secret.reveal().len() == 50);
         assert!(!format!("{secret:?}").contains(secret.reveal()));

@@ -195,7 +195,7 @@ impl Store {
 
     /// Builds the write of a new request (version 1) or of one over its previous version.
     pub fn access_request_write(&self, request: &AccessRequest) -> Result<TransactWriteItem> {
-        self.next_version(Table::Control, request.item()?, request.version)
+        self.next_version_write(Table::Control, request.item()?, request.version)
     }
 
     /// Returns up to `limit` unexpired requests, newest first; optionally of one status. One query.

@@ -151,13 +151,13 @@ impl Store {
 
     /// Builds the write of a new key.
     pub fn new_api_key_write(&self, record: &KeyRecord) -> Result<TransactWriteItem> {
-        self.new_item(Table::Control, to_item(record, &place(record))?)
+        self.new_item_write(Table::Control, to_item(record, &place(record))?)
     }
 
     /// Builds the write of a key over its previous revision.
     ///
     /// It leaves the time of the last use alone, which may be updated at any moment.
-    pub fn change_api_key(&self, record: &KeyRecord) -> Result<TransactWriteItem> {
+    pub fn change_api_key_write(&self, record: &KeyRecord) -> Result<TransactWriteItem> {
         let mut update = Update::builder()
             .table_name(self.name(Table::Control)?)
             .set_key(Some(key(format!("KEY#{}", record.id), "KEY")))

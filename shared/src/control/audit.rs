@@ -109,14 +109,14 @@ fn copies_of(time: Timestamp) -> String {
 
 impl Store {
     /// Builds the writes of a record and its copy, for the transaction that it describes.
-    pub fn audit(&self, record: &AuditRecord) -> Result<[TransactWriteItem; 2]> {
-        let copy = self.new_item(Table::Activity, record.copy()?)?;
-        Ok([self.new_item(Table::Control, record.item()?)?, copy])
+    pub fn audit_writes(&self, record: &AuditRecord) -> Result<[TransactWriteItem; 2]> {
+        let copy = self.new_item_write(Table::Activity, record.copy()?)?;
+        Ok([self.new_item_write(Table::Control, record.item()?)?, copy])
     }
 
     /// Adds a record of an action that changed nothing; without its copy if the table rejects that.
     pub async fn record_audit(&self, record: &AuditRecord) -> Result<()> {
-        match self.transact(self.audit(record)?.into()).await {
+        match self.transact(self.audit_writes(record)?.into()).await {
             Err(error @ Error::Refused { .. }) => {
                 self.put_new(Table::Control, record.item()?).await?;
                 tracing::error!(%error, id = record.id, "an audit record has no copy");

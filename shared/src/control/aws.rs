@@ -50,7 +50,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_silent_store_is_given_up_within_three_seconds_and_a_busy_one_is_asked_four_times() {
+    fn a_silent_store_times_out_in_three_seconds_and_a_busy_one_gets_four_tries() {
         let config = config!(aws_sdk_dynamodb::Config::builder(), "AWS_ENDPOINT_URL_DYNAMODB");
         let (timeouts, retries) = (config.timeout_config().unwrap(), config.retry_config().unwrap());
         assert_eq!(timeouts.operation_timeout(), Some(Duration::from_secs(3)));

@@ -3,6 +3,7 @@
 mod claims;
 mod due;
 mod feed;
+mod keys;
 mod outcomes;
 mod queries;
 mod replay;
@@ -12,11 +13,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use super::pending_outcomes::CountChange;
 pub use claims::{Claimed, busy_until};
 pub use feed::FeedPage;
-pub(super) use outcomes::Outcomes;
-pub use outcomes::{CountChange, DeliveryCounts};
-pub use queries::{DeliveryPage, DeliveryPosition};
+pub use outcomes::DeliveryCounts;
+pub use queries::DeliveryPage;
 
 use super::{
     Result, instant,
@@ -305,9 +306,9 @@ impl Delivery {
     /// Returns the list attributes for this status.
     fn places(&self, status: DeliveryStatus, shards: i64) -> [(&'static str, String); 3] {
         [
-            (feed::PARTITION, feed::partition(feed::shard(self.id, shards))),
-            (feed::PLACE, feed::place(status, self.id)),
-            (feed::PLACE_OF_PARTNER, feed::place_of_partner(&self.partner_id, status, self.id)),
+            (keys::PARTITION, keys::partition(keys::shard(self.id, shards))),
+            (keys::PLACE, keys::place(status, self.id)),
+            (keys::PLACE_OF_PARTNER, keys::place_of_partner(&self.partner_id, status, self.id)),
         ]
     }
 }

@@ -1,54 +1,18 @@
 //! Integer ids, leased from a counter in blocks so that calls do not contend for one hot item.
 
-use std::{
-    ops::Range,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{ops::Range, time::Instant};
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
-use tokio::sync::Mutex;
 
+pub use super::id_blocks::IdBlocks;
 use super::{
     Error, Result, Store, Table,
+    id_blocks::Leased,
     store::{SERVICE, key},
 };
 use crate::domain::ids::{DeliveryId, MAX_SAFE_INTEGER, SubscriptionId};
 
-/// How long a block of delivery ids is used, so that ids roughly follow time.
-const DELIVERY_IDS_HELD: Duration = Duration::from_mins(1);
-
-/// A source of ids that are unique across all environments and increase within each.
-///
-/// Unused ids of a block are skipped.
-#[derive(Clone, Debug)]
-pub struct IdBlocks {
-    counter: &'static str,
-    size: i64,
-    /// How long a block is used.
-    held: Duration,
-    leased: Arc<Mutex<Leased>>,
-}
-
-/// The unused ids of a block and the time of its lease; none at first.
-#[derive(Debug, Default)]
-struct Leased {
-    ids: Range<i64>,
-    at: Option<Instant>,
-}
-
 impl IdBlocks {
-    /// Creates a source of ids from the named counter, leased `size` at a time.
-    pub fn new(counter: &'static str, size: i64) -> Self {
-        Self { counter, size, held: Duration::MAX, leased: Arc::default() }
-    }
-
-    /// Limits how long a block is used.
-    #[must_use]
-    fn held_for(self, held: Duration) -> Self {
-        Self { held, ..self }
-    }
-
     /// Returns the next id.
     ///
     /// # Errors
@@ -62,24 +26,6 @@ impl IdBlocks {
         let id = leased.ids.start;
         leased.ids.start += 1;
         Ok(id)
-    }
-}
-
-/// The ids that the control plane assigns.
-#[derive(Debug)]
-pub(super) struct Ids {
-    subscriptions: IdBlocks,
-    deliveries: IdBlocks,
-}
-
-impl Default for Ids {
-    fn default() -> Self {
-        Self {
-            // There are few subscriptions, so lease single ids and skip none: a practice's first
-            // partners get 1, 2, 3.
-            subscriptions: IdBlocks::new("subscription", 1),
-            deliveries: IdBlocks::new("delivery", 25).held_for(DELIVERY_IDS_HELD),
-        }
     }
 }
 

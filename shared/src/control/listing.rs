@@ -4,29 +4,13 @@ use aws_sdk_dynamodb::{
     operation::query::builders::QueryFluentBuilder,
     types::{AttributeValue, Select},
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures::future::try_join_all;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Error, Result, Store, Table,
+    Cursor, Error, Result, Store, Table,
     store::{Item, SERVICE, from_item},
 };
-
-/// The sort key after which a list continues.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cursor(String);
-
-impl Cursor {
-    /// Encodes the cursor for URLs.
-    pub fn to_text(&self) -> String {
-        URL_SAFE_NO_PAD.encode(&self.0)
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        let key = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-        (1..=1024).contains(&key.len()).then_some(Self(key))
-    }
-}
 
 /// A page of a list.
 #[derive(Clone, Debug)]
@@ -81,6 +65,13 @@ impl<'a> Listing<'a> {
     pub(super) fn of_second_index(partition: &'a str) -> Self {
         let keys = ("gsi2pk", "gsi2sk");
         Self { table: Table::Control, index: Some("gsi2"), keys, partition, prefix: "", ascending: true }
+    }
+
+    /// A partition of the list of subscriptions that are held back. Recent writes may appear a
+    /// moment later.
+    pub(super) fn of_held_back(partition: &'a str) -> Self {
+        let keys = ("heldBackPk", "heldBackSk");
+        Self { table: Table::Control, index: Some("heldBack"), keys, partition, prefix: "", ascending: true }
     }
 
     pub(super) fn newest_first(self) -> Self {
@@ -171,20 +162,27 @@ impl Store {
         }
     }
 
-    /// Counts the items of a list; [`MOST_COUNTED`] means that many or more.
-    pub(super) async fn count_items(&self, listing: Listing<'_>) -> Result<i64> {
+    /// Counts the items of all lists together; [`MOST_COUNTED`] means that many or more.
+    ///
+    /// Reads the lists side by side, and no further than that number.
+    pub(super) async fn count_items(&self, listings: Vec<Listing<'_>>) -> Result<i64> {
+        let mut left: Vec<(Listing<'_>, Option<Item>)> = listings.into_iter().map(|it| (it, None)).collect();
         let mut count = 0;
-        let mut start = None;
-        loop {
-            let query = self.query(&listing, None)?.select(Select::Count).limit(COUNTED_AT_ONCE);
-            let query = query.set_exclusive_start_key(start);
-            let page = query.send().await.map_err(|error| Error::from_sdk(SERVICE, &error))?;
-            count += i64::from(page.count);
-            start = page.last_evaluated_key;
-            if start.is_none() || count >= MOST_COUNTED {
-                return Ok(count.min(MOST_COUNTED));
-            }
+        while !left.is_empty() && count < MOST_COUNTED {
+            let pages = left.into_iter().map(async |(listing, start)| {
+                let query = self.query(&listing, None)?.select(Select::Count).limit(COUNTED_AT_ONCE);
+                let page = query.set_exclusive_start_key(start).send().await;
+                let page = page.map_err(|error| Error::from_sdk(SERVICE, &error))?;
+                Ok::<_, Error>((
+                    i64::from(page.count),
+                    page.last_evaluated_key.map(|end| (listing, Some(end))),
+                ))
+            });
+            let (counts, next): (Vec<i64>, Vec<_>) = try_join_all(pages).await?.into_iter().unzip();
+            count += counts.into_iter().sum::<i64>();
+            left = next.into_iter().flatten().collect();
         }
+        Ok(count.min(MOST_COUNTED))
     }
 
     /// Returns the items of one query, and the key where the next one continues.

@@ -137,7 +137,7 @@ impl Store {
 
     /// Builds the write of a new partner (version 1) or of one over its previous version.
     pub fn partner_write(&self, partner: &Partner) -> Result<TransactWriteItem> {
-        self.next_version(Table::Control, to_item(partner, &partner.place())?, partner.version)
+        self.next_version_write(Table::Control, to_item(partner, &partner.place())?, partner.version)
     }
 
     /// Returns partners ordered by company name.

@@ -68,8 +68,8 @@ impl Store {
     }
 
     /// Builds the write of a new entry, on the condition that the practice has none.
-    pub fn new_practice(&self, practice: &Practice) -> Result<TransactWriteItem> {
-        self.new_item(Table::Control, item(practice)?)
+    pub fn new_practice_write(&self, practice: &Practice) -> Result<TransactWriteItem> {
+        self.new_item_write(Table::Control, item(practice)?)
     }
 
     /// Records that the practice is being removed.
@@ -86,7 +86,7 @@ impl Store {
     }
 
     /// Builds the write that removes a practice, on the condition that it exists.
-    pub fn remove_practice(&self, practicepass: &PracticePass) -> Result<TransactWriteItem> {
+    pub fn remove_practice_write(&self, practicepass: &PracticePass) -> Result<TransactWriteItem> {
         let delete = Delete::builder()
             .table_name(self.name(Table::Control)?)
             .set_key(Some(key(format!("PRACTICE#{practicepass}"), "PRACTICE")))
@@ -126,7 +126,7 @@ impl Store {
     /// Builds the write that corrects the time zone of a practice that must be registered.
     ///
     /// The database has to be migrated afterwards.
-    pub fn new_time_zone(&self, practicepass: &PracticePass, time_zone: &str) -> Result<TransactWriteItem> {
+    pub fn time_zone_write(&self, practicepass: &PracticePass, time_zone: &str) -> Result<TransactWriteItem> {
         let update = Update::builder()
             .table_name(self.name(Table::Control)?)
             .set_key(Some(key(format!("PRACTICE#{practicepass}"), "PRACTICE")))

@@ -72,14 +72,14 @@ impl Store {
     }
 
     /// Builds the writes that start a session and end the browser's previous one, `before`.
-    pub fn begin_session(
+    pub fn begin_session_writes(
         &self,
         id: &str,
         session: &Session,
         before: Option<&str>,
     ) -> Result<Vec<TransactWriteItem>> {
-        let begin = self.new_item(Table::Ephemeral, to_item(session, &[("pk", place(id))])?)?;
-        let end = before.map(|before| self.end_session(before)).transpose()?;
+        let begin = self.new_item_write(Table::Ephemeral, to_item(session, &[("pk", place(id))])?)?;
+        let end = before.map(|before| self.end_session_write(before)).transpose()?;
         Ok(std::iter::once(begin).chain(end).collect())
     }
 
@@ -108,7 +108,7 @@ impl Store {
     }
 
     /// Builds the write that ends a session.
-    pub fn end_session(&self, id: &str) -> Result<TransactWriteItem> {
+    pub fn end_session_write(&self, id: &str) -> Result<TransactWriteItem> {
         let delete = Delete::builder()
             .table_name(self.name(Table::Ephemeral)?)
             .set_key(Some(pk(place(id))))

@@ -1,35 +1,26 @@
 //! Reads and writes DynamoDB items. Each entity's module defines their contents.
 
-use std::{collections::HashMap, sync::OnceLock, time::Duration};
+use std::{collections::HashMap, sync::OnceLock};
 
 use aws_sdk_dynamodb::{
     Client,
     types::{AttributeValue, KeysAndAttributes, Put, TransactWriteItem, builders::PutBuilder},
 };
-use serde::{
-    Serialize,
-    de::{DeserializeOwned, IgnoredAny},
-};
+use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Error, ListPage, Result, aws, deliveries::Outcomes, ids::Ids, listing::Listing};
+use super::{Error, Result, aws, id_blocks::Ids, pending_outcomes::Outcomes};
 
 pub(super) const SERVICE: &str = "DynamoDB";
 
-/// How long a cold start waits for a store that does not respond.
-const WARM_UP_LIMIT: Duration = Duration::from_secs(1);
-
 /// DynamoDB's limit of keys per batch read.
 const AT_ONCE: usize = 100;
-
-/// No item has this key.
-const PROBE: &str = "PROBE";
 
 pub type Item = HashMap<String, AttributeValue>;
 
 /// The tables, by purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
-    /// Long-lived state. Key `pk`, `sk`; indexes `gsi1`, `gsi2`.
+    /// Long-lived state. Key `pk`, `sk`; indexes `gsi1`, `gsi2`, `heldBack`.
     ///
     /// Partners, API keys, access requests, practices, subscriptions, dispatch states, runs of the
     /// log poller, data problems, id counters, the audit log.
@@ -115,38 +106,6 @@ impl Store {
         name.as_deref().ok_or(Error::NotConfigured(variable))
     }
 
-    /// Opens the first call's connection during the cold start, when Lambda provides more CPU.
-    ///
-    /// Errors are ignored; the first call will report them.
-    pub async fn warm_up(&self) {
-        if self.names.control.is_some() {
-            // Every role with access to the table may read keys that start like a practice's.
-            let read = self.get::<IgnoredAny>(Table::Control, key("PRACTICE#", "WARM_UP"), false);
-            let _ = tokio::time::timeout(WARM_UP_LIMIT, read).await;
-        }
-    }
-
-    /// Reads an item that does not exist, to check that the table responds.
-    ///
-    /// # Errors
-    /// Errors of the read.
-    pub async fn probe(&self, table: Table) -> Result<()> {
-        match table {
-            Table::Control => {
-                let _: Option<IgnoredAny> = self.get(table, key(PROBE, PROBE), true).await?;
-            }
-            Table::Deliveries | Table::Ephemeral => {
-                let _: Option<IgnoredAny> = self.get(table, pk(PROBE), true).await?;
-            }
-            // The administrators' role may only query calls and usage by day.
-            Table::Activity => {
-                let _: ListPage<IgnoredAny> =
-                    self.list(Listing::of_partition(table, PROBE), 1, None, |_| true).await?;
-            }
-        }
-        Ok(())
-    }
-
     /// Returns the item with this key; `consistent` selects a strongly consistent read.
     pub(super) async fn get<T: DeserializeOwned>(
         &self,
@@ -218,23 +177,28 @@ impl Store {
     }
 
     /// Builds the write of an item that must not exist yet, for a transaction.
-    pub(super) fn new_item(&self, table: Table, item: Item) -> Result<TransactWriteItem> {
-        self.put_if(table, Put::builder().condition_expression("attribute_not_exists(pk)"), item)
+    pub(super) fn new_item_write(&self, table: Table, item: Item) -> Result<TransactWriteItem> {
+        self.put_write(table, Put::builder().condition_expression("attribute_not_exists(pk)"), item)
     }
 
     /// Builds the write of a new item (version 1) or of one over its previous version.
-    pub(super) fn next_version(&self, table: Table, item: Item, version: i64) -> Result<TransactWriteItem> {
+    pub(super) fn next_version_write(
+        &self,
+        table: Table,
+        item: Item,
+        version: i64,
+    ) -> Result<TransactWriteItem> {
         if version == 1 {
-            return self.new_item(table, item);
+            return self.new_item_write(table, item);
         }
         let before = AttributeValue::N((version - 1).to_string());
         let put = Put::builder()
             .condition_expression("version = :before")
             .expression_attribute_values(":before", before);
-        self.put_if(table, put, item)
+        self.put_write(table, put, item)
     }
 
-    fn put_if(&self, table: Table, put: PutBuilder, item: Item) -> Result<TransactWriteItem> {
+    fn put_write(&self, table: Table, put: PutBuilder, item: Item) -> Result<TransactWriteItem> {
         let put = put.table_name(self.name(table)?).set_item(Some(item)).build();
         let put = put.map_err(|error| Error::Malformed(error.to_string()))?;
         Ok(TransactWriteItem::builder().put(put).build())

@@ -2,6 +2,7 @@
 
 mod administration;
 mod health;
+mod held_back;
 mod pace;
 mod queries;
 
@@ -74,7 +75,8 @@ pub struct OldSecret {
 /// A subscription, in the table Control, `PRACTICE#<PPass>` / `SUB#<partnerId>`.
 ///
 /// Indexes: `gsi1`, by `ACTIVE_SUBSCRIPTIONS#<bucket of the practice>` or `DISABLED_SUBSCRIPTIONS`
-/// / `PPass`, id; `gsi2`, by `SUBSCRIPTIONS` / id.
+/// / `PPass`, id; `gsi2`, by `SUBSCRIPTIONS` / id; `heldBack`, while the endpoint is held back, by
+/// `HELD_BACK#<bucket>` / until when, `PPass`, id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Subscription {
@@ -197,7 +199,7 @@ impl Subscription {
 
     fn item(&self) -> Result<Item> {
         let list = if self.is_active() { active(bucket_of(&self.practicepass)) } else { DISABLED.to_owned() };
-        let place = [
+        let mut place = vec![
             ("pk", pk(&self.practicepass)),
             ("sk", sk(&self.partner_id)),
             ("gsi1pk", list),
@@ -205,6 +207,7 @@ impl Subscription {
             ("gsi2pk", ALL.to_owned()),
             ("gsi2sk", by_id(self.id)),
         ];
+        place.extend(self.held_back_place().into_iter().flatten());
         to_item(self, &place)
     }
 }

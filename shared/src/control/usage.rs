@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 
 use super::{
     Error, Result, Store, Table,
-    activity::CallRecord,
+    call_record::CallRecord,
     store::{Item, SERVICE, key},
 };
 use crate::domain::{

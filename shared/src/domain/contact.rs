@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_number_has_one_key_however_it_is_written() {
+    fn one_phone_number_has_one_key_in_any_notation() {
         for text in ["(212) 555-0123", "+1 212 555 0123", "212.555.0123", "1-212-555-0123 x9"] {
             assert_eq!(phone_key(text), "2125550123", "{text}");
             assert_eq!(check_phone(text), Ok(()), "{text}");
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn each_number_of_a_text_counts_and_no_word_or_extension() {
+    fn every_phone_number_in_a_text_has_a_key_but_no_extension_does() {
         for (text, numbers) in [
             ("Fax: 212-555-7788", vec!["2125557788"]),
             ("Max (son) 212-555-7788 ext 4", vec!["2125557788"]),
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_accepted_however_it_was_pasted() {
+    fn a_phone_number_is_accepted_in_any_pasted_form() {
         for text in [
             "212\u{a0}555\u{a0}0123",
             "212–555–0123",
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_is_wrong_with_the_number() {
+    fn the_error_says_what_is_wrong_with_the_phone_number() {
         for (text, said) in [
             ("212 CALL NOW", "letters only in an extension"),
             ("Büro 212 555 0123", "letters only in an extension"),
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_without_a_domain_is_no_address() {
+    fn an_email_address_without_a_domain_is_rejected() {
         for good in ["john@example.com", "a.b+c@sub.example.co", "o'neil@example.org"] {
             assert!(is_email(good), "{good}");
         }

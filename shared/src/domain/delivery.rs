@@ -133,6 +133,7 @@ pub struct Payload {
     ///
     /// Omitted unless the absolute value of `recordId` exceeds 2^53 - 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub record_id_string: Option<String>,
     pub occurred_at: Timestamp,
 }
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_id_that_readers_may_not_keep_exact_is_text_too() {
+    fn a_record_id_beyond_json_precision_is_also_sent_as_text() {
         let payload = |record_id: i64| {
             let event = WebhookEvent {
                 practicepass: PracticePass::try_from("DemoOffice".to_owned()).unwrap(),
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn retries_follow_the_documented_schedule_and_then_end() {
+    fn retries_follow_the_documented_schedule() {
         let waits: Vec<i64> =
             (1..).map_while(|attempt| wait_after(attempt, None, 0.0)).map(|it| it.as_secs()).collect();
         assert_eq!(waits, [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000]);
@@ -244,13 +245,13 @@ mod tests {
     }
 
     #[test]
-    fn jitter_only_lengthens_a_wait_and_by_a_tenth_at_most() {
+    fn jitter_lengthens_a_wait_by_at_most_a_tenth() {
         assert_eq!(wait_after(2, None, 1.0), Some(SignedDuration::from_secs(330)));
         assert_eq!(wait_after(2, None, 0.5), Some(SignedDuration::from_secs(315)));
     }
 
     #[test]
-    fn a_withheld_delivery_is_checked_at_growing_waits_until_its_schedule_is_over() {
+    fn a_withheld_delivery_is_checked_at_growing_intervals() {
         let (mut age, mut checks) = (SignedDuration::ZERO, Vec::new());
         while let Some(wait) = recheck_after(&SCHEDULE, age) {
             age += wait;
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_may_ask_for_a_longer_wait_but_not_for_ever() {
+    fn an_endpoint_may_ask_for_a_longer_but_bounded_wait() {
         let seconds = SignedDuration::from_secs;
         assert_eq!(wait_after(1, Some(120), 0.0), Some(seconds(120)));
         assert_eq!(wait_after(2, Some(1), 0.0), Some(seconds(300)));

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_amount_is_read_and_written_to_the_cent() {
+    fn an_amount_is_exact_to_the_cent() {
         for (text, cents, written) in [
             ("99.99", 9999, "99.99"),
             ("0", 0, "0"),
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_no_amount_is_refused_for_its_reason() {
+    fn an_invalid_amount_is_rejected_with_the_reason() {
         use NoAmount::{OutOfRange, TooExact};
         for (text, why) in [
             ("99.999", TooExact),

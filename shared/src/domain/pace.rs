@@ -128,7 +128,12 @@ impl Pace {
     }
 
     fn is_live(&self, now: i64) -> bool {
-        now < self.held_until.max(self.since).saturating_add(REMEMBERED_MS)
+        now < self.expires_at()
+    }
+
+    /// Returns when the pace expires, in Unix milliseconds.
+    pub fn expires_at(&self) -> i64 {
+        self.held_until.max(self.since).saturating_add(REMEMBERED_MS)
     }
 
     pub fn is_held(&self, now: Timestamp) -> bool {
@@ -230,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_of_five_a_second_takes_300_events_in_75_seconds_and_rejects_a_tenth_at_most() {
+    fn a_receiver_of_five_a_second_gets_300_events_in_75_seconds() {
         for lag in [0, 20, 150] {
             let (calls, rejected, took) = simulate(5, 300, lag);
             println!("lag {lag} ms: {calls} calls, {rejected} rejected, {took} ms");
@@ -240,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn every_receiver_is_kept_busy_near_its_limit() {
+    fn every_receiver_is_used_close_to_its_limit() {
         for accepts in [1, 2, 5, 10, 20, 50] {
             let events = usize::try_from(accepts * 120).unwrap();
             let (calls, rejected, took) = simulate(accepts, events, 5);
@@ -252,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_that_always_rejects_is_asked_once_after_each_hold_and_less_and_less_often() {
+    fn an_endpoint_that_always_rejects_gets_one_call_per_growing_pause() {
         let now = at(0);
         let mut pace = Pace::after_rejection(None, None, Some(Duration::ZERO), now);
         let mut holds = Vec::new();
@@ -268,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_is_what_was_asked_for_up_to_twelve_hours_and_never_overflows() {
+    fn a_requested_pause_is_capped_at_twelve_hours() {
         let held = |asked| (Pace::after_rejection(None, None, asked, at(0)).held_until) / 1_000;
         assert_eq!(held(None), 5);
         assert_eq!(held(Some(Duration::from_mins(1))), 60);
@@ -278,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_is_bounded_and_the_rate_stays_within_its_bounds() {
+    fn the_queue_and_the_rate_are_bounded() {
         let mut pace = Pace::after_rejection(None, None, Some(Duration::ZERO), at(0));
         let slots = pace.take(100_000, at(0));
         assert!(slots.windows(2).all(|two| two[0].at < two[1].at));

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reserved_word_is_no_practice_pass_in_any_case() {
+    fn a_reserved_word_in_any_case_is_not_a_practice_pass() {
         for word in RESERVED {
             assert!(PracticePass::try_from(word).is_err());
             assert!(PracticePass::try_from(word.to_uppercase()).is_err());
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn only_path_safe_characters_make_a_practice_pass() {
+    fn a_practice_pass_contains_only_path_safe_characters() {
         assert!(PracticePass::try_from("DemoOffice").is_ok());
         for bad in ["", "a", "..", "a/b", "a b", "a%2F", "-ab", "é2", &"a".repeat(65)] {
             assert!(PracticePass::try_from(bad).is_err(), "{bad}");

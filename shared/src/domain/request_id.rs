@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_tells_when_its_call_began() {
+    fn an_id_contains_the_start_time_of_its_call() {
         let now: Timestamp = "2026-03-09T12:00:00.123456Z".parse().unwrap();
         let id = new(now, [7; RANDOM_BYTES]);
         assert!(is_acceptable(&id), "{id}");

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_is_found_by_any_part_in_any_spelling() {
+    fn a_person_is_found_by_any_part_of_the_name_in_any_spelling() {
         for search in [
             "jose",
             "JOSÉ",
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_ends_before_the_next_text() {
+    fn a_prefix_range_ends_before_the_next_text() {
         assert_eq!(end_of_prefix("ab"), Some("ac".into()));
         assert_eq!(end_of_prefix("a\u{10ffff}"), Some("b".into()));
         assert_eq!(end_of_prefix("\u{d7ff}"), Some("\u{e000}".into()));

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_reaches_less_than_a_quarter_above_its_durations() {
+    fn a_bucket_is_less_than_a_quarter_above_its_durations() {
         let mut uppers = std::collections::BTreeSet::new();
         for duration in 0..=LONGEST_MS {
             let upper = bucket(duration);
@@ -117,20 +117,20 @@ mod tests {
     }
 
     #[test]
-    fn success_is_every_status_below_400() {
+    fn every_status_below_400_is_a_success() {
         let usage = of([(200, 1), (201, 1), (304, 1), (400, 1), (404, 1), (429, 1), (500, 1)]);
         assert_eq!((usage.calls, usage.errors(), usage.server_errors), (7, 4, 1));
         assert!((usage.success_rate() - 42.86).abs() < f64::EPSILON);
     }
 
     #[test]
-    fn no_calls_are_no_success_and_take_no_time() {
+    fn figures_without_calls_are_zero() {
         let usage = Usage::default();
         assert_eq!((usage.success_rate(), usage.average_ms(), usage.p95_ms()), (0.0, 0.0, 0));
     }
 
     #[test]
-    fn ninety_five_of_a_hundred_calls_took_at_most_the_95th_percentile() {
+    fn ninety_five_percent_of_calls_are_within_the_95th_percentile() {
         let usage = of((1..=100).map(|duration| (200, duration)));
         assert_eq!(usage.p95_ms(), bucket(95));
         assert!((usage.average_ms() - 50.5).abs() < f64::EPSILON);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_of_parts_are_the_sum_of_the_whole() {
+    fn the_sums_of_the_parts_add_up_to_the_total() {
         let calls = |from: u64, to: u64| (from..to).map(|i| (if i % 7 == 0 { 500 } else { 200 }, i * 13));
         let mut parts = of(calls(0, 40));
         parts.add(&of(calls(40, 100)));

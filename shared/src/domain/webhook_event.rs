@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_of_another_version_is_not_read() {
+    fn a_message_of_another_version_is_rejected() {
         let text = r#"{"v":1,"ppass":"DemoOffice","subscription":1,"generation":1,"partner":"prt_A","logId":101,"event":"Patients","action":"created","recordId":1001,"occurredAt":"2026-03-09T14:00:00Z","attempt":1}"#;
         let message: EventMessage = serde_json::from_str(text).unwrap();
         assert_eq!(message.event().event_id(), "DemoOffice-101");
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_began_anew_gives_other_event_ids_and_says_so() {
+    fn a_restarted_log_has_new_event_ids_with_its_epoch() {
         let old = r#"{"v":1,"ppass":"DemoOffice","subscription":1,"generation":1,"partner":"prt_A","logId":101,"event":"Patients","action":"created","recordId":1001,"occurredAt":"2026-03-09T14:00:00Z","attempt":1}"#;
         let text = old.replace(r#""logId":101,"#, r#""logId":101,"epoch":2,"#);
         let message: EventMessage = serde_json::from_str(&text).unwrap();
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_with_and_without_a_request_id_are_read() {
+    fn messages_parse_with_and_without_a_request_id() {
         let old = r#"{"v":1,"ppass":"DemoOffice","subscription":1,"generation":1,"partner":"prt_A","logId":101,"event":"Patients","action":"created","recordId":1001,"occurredAt":"2026-03-09T14:00:00Z","attempt":2,"replay":"r1"}"#;
         let mut message: EventMessage = serde_json::from_str(old).unwrap();
         assert_eq!(message.request_id, None);

@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_offsets_tells_every_hour_of_ten_years_as_the_zone_does() {
+    fn the_offset_table_matches_the_zone_for_every_hour_of_ten_years() {
         for name in [
             "America/New_York",
             "America/Vancouver",
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_compiled_database_is_current_and_the_hosts_is_not_read() {
+    fn the_compiled_time_zones_are_current_and_the_host_is_ignored() {
         // British Columbia stays on daylight saving time from November 2026.
         let vancouver = get("America/Vancouver").unwrap();
         let winter = "2026-12-01T12:00:00Z".parse::<Timestamp>().unwrap();

@@ -104,7 +104,7 @@ mod tests {
     ];
 
     #[test]
-    fn no_address_of_a_special_network_is_public() {
+    fn addresses_in_special_networks_are_not_public() {
         for network in NETWORKS {
             let network: ipnet::IpNet = network.parse().unwrap();
             for address in [network.network(), network.broadcast()] {
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_neighbours_of_special_networks_are_public() {
+    fn addresses_next_to_special_networks_are_public() {
         for address in [
             "1.0.0.0",
             "9.255.255.255",
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_holds_an_ipv4_address_is_judged_by_it() {
+    fn an_address_that_embeds_an_ipv4_address_is_classified_by_it() {
         assert!(public("::ffff:93.184.216.34"));
         for address in [
             "::ffff:127.0.0.1",

@@ -19,31 +19,9 @@ use tokio::{
 use url::Url;
 
 use super::{
-    Failure, Guard, HookUrl, Phase, Reach, Refused, TlsFailure, connector::GuardedConnector, failure,
+    Failure, Guard, HookUrl, Phase, Reach, Refused, Timeouts, TlsFailure, connector::GuardedConnector,
+    failure,
 };
-
-/// The time limits of a call to a partner's endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// Name resolution and TCP handshake together.
-    pub connect: Duration,
-    /// From the start of name resolution to the last byte of the response.
-    pub total: Duration,
-}
-
-impl Timeouts {
-    /// Returns the limit of a TLS handshake. It ends before the call's, so the error names TLS.
-    pub(super) fn tls(&self) -> Duration {
-        self.total.saturating_sub(self.connect)
-    }
-}
-
-impl Default for Timeouts {
-    /// The documented limits, which [`Failure`] also states.
-    fn default() -> Self {
-        Self { connect: Duration::from_secs(5), total: Duration::from_secs(15) }
-    }
-}
 
 /// How long idle connections stay open. It is short, so that a name's new address is used soon.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -204,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retry_after_is_read_as_seconds_or_as_a_date() {
+    fn retry_after_is_seconds_or_a_date() {
         let now: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
         let asked = |text: &str| {
             let headers = HeaderMap::from_iter([(header::RETRY_AFTER, text.parse().unwrap())]);
@@ -222,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn partners_are_told_of_the_timeouts_that_hold() {
+    fn timeout_messages_state_the_limits_in_force() {
         let timeouts = Timeouts::default();
         for (phase, limit) in [
             (Phase::Connect, timeouts.connect),
@@ -236,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_target_of_a_redirect_is_told_without_secrets() {
+    fn the_target_of_a_redirect_is_reported_without_secrets() {
         let from = HookUrl::parse("https://partner.example.com/hook?key=1", Reach::Internet).unwrap();
         let told =
             |text: &str| location(&HeaderMap::from_iter([(header::LOCATION, text.parse().unwrap())]), &from);

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_private_answer_among_public_ones_refuses_the_host() {
+    async fn one_private_address_among_public_ones_blocks_the_host() {
         let internet = Reach::Internet;
         assert_eq!(resolved(&["93.184.216.34", "2606:4700::1111"], internet, 443).await, Ok(2));
         for bad in ["127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "fd00::1", "::ffff:10.0.0.1"] {
@@ -157,14 +157,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn loopback_is_reached_by_the_local_stack_only() {
+    async fn only_the_local_stack_reaches_loopback() {
         let local = Reach::InternetAndLoopback;
         assert_eq!(resolved(&["127.0.0.1"], local, 4000).await, Ok(1));
         assert_eq!(resolved(&["10.0.0.1"], local, 443).await, Err(Refused::NotPublic));
     }
 
     #[tokio::test]
-    async fn an_ip_literal_is_judged_without_the_resolver() {
+    async fn an_ip_literal_is_checked_without_the_resolver() {
         let guard = Guard::new(Arc::new(Answers(vec!["93.184.216.34"])), Reach::Internet);
         for literal in ["127.0.0.1", "[::1]", "::1", "[64:ff9b::7f00:1]"] {
             assert_eq!(guard.addresses(literal, 443).await, Err(Refused::NotPublic), "{literal}");

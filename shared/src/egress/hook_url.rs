@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_notation_of_a_private_address_is_accepted() {
+    fn private_addresses_are_rejected_in_any_notation() {
         for url in [
             "https://[::1]/",
             "https://[::ffff:127.0.0.1]/",
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_local_stack_reaches_loopback_and_no_other_private_network() {
+    fn the_local_stack_reaches_only_loopback_among_private_networks() {
         let local = Reach::InternetAndLoopback;
         for url in ["http://127.0.0.1:4000/hook", "http://localhost:4000/", "https://[::1]:8443/"] {
             assert!(HookUrl::parse(url, local).is_ok(), "{url}");

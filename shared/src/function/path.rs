@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_of_any_characters_stays_one_segment_of_the_path() {
+    fn an_id_with_any_characters_stays_one_path_segment() {
         assert_eq!(path_and_query("/v1/admin/keys/abc/rotate"), "/v1/admin/keys/abc/rotate?a=1");
         assert_eq!(path_and_query("/v1/admin/keys/a#b/rotate"), "/v1/admin/keys/a%23b/rotate?a=1");
         assert_eq!(path_and_query("/v1/admin/keys/../rotate"), "/v1/admin/keys/../rotate?a=1");
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn the_route_api_gateway_chose_takes_the_request() {
+    fn a_request_goes_to_the_route_that_api_gateway_chose() {
         // The raw path ends at a decoded question mark; the parameter does not.
         let id = json!({ "id": "a?b/c" });
         let path = routed("POST /v1/admin/keys/{id}/revoke", "/v1/admin/keys/a", &id);

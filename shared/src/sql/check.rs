@@ -8,7 +8,7 @@ use std::{path::Path, sync::Arc};
 
 use super::{
     Conn, ConnectionString, Database, Error, Result, Timeouts, on,
-    schema::{close, reach},
+    reach::{close, reach},
     step::step,
     timed_out,
 };

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_elsewhere_is_spoken_to_encrypted() {
+    fn a_connection_to_a_remote_server_is_encrypted() {
         let allowed = |dsn: &str| server(dsn).is_ok();
         for mode in ["disable", "allow", "prefer"] {
             assert!(!allowed(&format!("postgres://a:b@db.example/c?sslmode={mode}")), "{mode}");
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_query_chooses_how_a_server_is_verified() {
+    fn only_the_query_string_chooses_the_sslmode() {
         let mode = |dsn: &str| format!("{:?}", server(dsn).unwrap().options.get_ssl_mode());
         for chosen in ["postgres://a:b@c/d?sslmode=require", "postgres://a:b@c/d?x=1&ssl-mode=require"] {
             assert_eq!(mode(chosen), "Require", "{chosen}");
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_that_cant_be_right_is_refused_with_what_is_wrong_with_it_and_without_its_password() {
+    fn an_invalid_string_is_rejected_with_the_reason_but_no_password() {
         for (dsn, reason) in [
             ("postgres://role:hunter22@db.example:port/c", "invalid port number"),
             ("postgres://role:hunter22@db.example:70000/c", "invalid port number"),
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_masked_where_the_string_is_repeated_and_nowhere_else() {
+    fn a_password_is_masked_only_inside_a_repeated_string() {
         let dsn = "postgres://role:b@db.example/practice?sslmode=require";
         let secret = format!("{dsn}\ncertificates");
         let mask = |text: &str| ConnectionString::of(&secret).mask(text);
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn every_root_of_rds_is_one_that_a_connection_can_use() {
+    fn every_rds_root_certificate_can_be_used() {
         let certificates: Vec<&str> = RDS_ROOTS.split_inclusive(CERTIFICATE_END).collect();
         assert!(certificates.len() >= 96, "three for each region: {}", certificates.len());
         let mut store = RootCertStore::empty();
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_of_rds_is_verified_with_the_roots_of_its_region() {
+    fn an_rds_host_is_verified_with_the_roots_of_its_region() {
         let ohio = roots_of_rds("practice.cluster-abc.us-east-2.rds.amazonaws.com").unwrap();
         assert_eq!(ohio.matches("# Amazon RDS us-east-2 Root CA ").count(), 3);
         assert_eq!(ohio.matches("BEGIN CERTIFICATE").count(), 3);
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_stand_below_the_connection_string() {
+    fn certificates_follow_the_connection_string() {
         let root = RDS_ROOTS.split_inclusive(CERTIFICATE_END).next().unwrap();
         let secret = format!("postgres://a:b@db.example/c\r\n{root}");
         assert_eq!(ConnectionString::of(&secret).dsn(), "postgres://a:b@db.example/c");
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pooler_is_named_by_the_string_or_is_an_rds_proxy() {
+    fn a_pooler_is_named_in_the_string_or_is_an_rds_proxy() {
         let is_pooled = |dsn: &str| server(dsn).map(|it| it.is_pooled);
         assert!(is_pooled("postgres://a:b@db.example/c?pooler=transaction&sslmode=require").unwrap());
         assert!(is_pooled("postgres://a:b@p.proxy-abc.us-east-1.rds.amazonaws.com/c").unwrap());

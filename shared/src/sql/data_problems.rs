@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_written_is_written_the_next_time() {
+    fn a_report_that_failed_is_written_with_the_next_one() {
         let (problems, today) = (DataProblems::default(), date(2026, 11, 29));
         problems.report(None, "products", "7");
         let taken = problems.take_unwritten(today);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_full_of_unreadable_rows_takes_up_a_bounded_memory() {
+    fn a_table_full_of_unreadable_rows_uses_bounded_memory() {
         let problems = DataProblems::default();
         for row in 0..10 * MAX_ROWS {
             problems.report(None, "products", &row.to_string());

@@ -11,7 +11,7 @@ use sqlx::{
 use super::{
     CircuitBreaker, Error, Reporter, Result, TimedConnection, Timeouts,
     connection_string::{self, ConnectionString},
-    schema,
+    reach::{close, reach},
     session::Sessions,
 };
 
@@ -96,7 +96,7 @@ impl Database {
                 .await
                 .map_err(|error| Error::Unavailable(sqlx::Error::Io(error)))?;
         } else {
-            schema::close(schema::reach(&string.options()?).await?).await;
+            close(reach(&string.options()?).await?).await;
         }
         Self::connect(secret, schema, 1, Timeouts::OF_MIGRATIONS, Arc::default(), Arc::default())
     }

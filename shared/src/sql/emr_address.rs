@@ -74,7 +74,7 @@ mod tests {
     use crate::sql::ConnectionString;
 
     #[test]
-    fn it_stands_below_the_connection_string_and_is_never_repeated() {
+    fn the_emr_address_follows_the_connection_string_and_is_masked() {
         let line = "mariadb://papi:p%40ss%2Fword@emr.example:3307/openemr?ssl-ca=/etc/ssl/emr.pem";
         let secret = format!("postgres://a:b@db.example/c\n{line}\n");
         let string = ConnectionString::of(&secret);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told_without_the_password() {
+    fn an_error_does_not_show_the_password() {
         for wrong in [
             "mariadb://papi:hunter22@:33/o",
             "mariadb://papi:hunter22@emr.example:port/o",

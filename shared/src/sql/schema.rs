@@ -2,18 +2,21 @@
 //!
 //! An upgrade is atomic and leaves nothing behind if the program is killed.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use sqlx::{
     Connection as _, Executor as _, PgConnection, Postgres, SqliteConnection, Transaction, migrate::Migrator,
-    postgres::PgConnectOptions,
 };
 use tokio::time::timeout;
 
-use super::{Database, Error, Pool, Result, connection_string::ConnectionString, step::step, timed_out};
+use super::{
+    Database, Error, Pool, Result,
+    connection_string::ConnectionString,
+    reach::{close, reach},
+    step::step,
+    timed_out,
+};
 
-/// Timeout for connecting. A refused connection fails at once.
-const CONNECT: Duration = Duration::from_secs(10);
 /// Timeout for statements without real work, including the wait for the lock of [`ONE_AT_A_TIME`].
 const PROMPT: Duration = Duration::from_secs(15);
 
@@ -118,30 +121,6 @@ impl Schema {
         }
         Ok(())
     }
-}
-
-/// Connects to a server.
-///
-/// # Errors
-/// [`Error::Unavailable`]: at once if the server refuses the connection, otherwise after ten
-/// seconds.
-pub(super) async fn reach(options: &PgConnectOptions) -> Result<PgConnection> {
-    step(format!("connecting to {}:{}", options.get_host(), options.get_port()));
-    let connected = timeout(CONNECT, PgConnection::connect_with(options)).await;
-    connected.unwrap_or_else(|_| Err(timed_out())).map_err(|error| {
-        let (host, port) = (options.get_host(), options.get_port());
-        Error::from(match error {
-            sqlx::Error::Io(error) => {
-                sqlx::Error::Io(io::Error::new(error.kind(), format!("{host}:{port}: {error}")))
-            }
-            error => error,
-        })
-    })
-}
-
-pub(super) async fn close(connection: PgConnection) {
-    // It does not matter whether the server receives the goodbye.
-    let _ = timeout(CONNECT, connection.close()).await;
 }
 
 async fn begin(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres>> {

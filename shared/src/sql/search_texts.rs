@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wildcards_are_sought_as_they_are_and_letters_as_they_fold() {
+    fn wildcards_are_matched_literally_and_letters_after_folding() {
         assert_eq!(["50%_!", "Gel", "ÉVÊQUE"].map(pattern), ["%50!%!_!!%", "%gel%", "%eveque%"]);
     }
 }

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn work_that_hangs_is_told_with_its_last_step_and_other_work_is_not_mistaken_for_it() {
+    async fn hanging_work_is_reported_with_its_own_last_step() {
         let hanging = |name: &'static str| async move {
             step(format!("connecting to {name}"));
             tokio::task::yield_now().await;

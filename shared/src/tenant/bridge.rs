@@ -14,7 +14,7 @@ use super::TenantDb;
 use crate::sql::{Conn, ConnectionString, EmrAddress, Error, Pool, Result, on};
 
 use remote::connect;
-pub use remote::{follow, pull};
+pub use remote::{EmrRow, pull, refresh};
 pub use upkeep::{Progress, catch_up, check, is_due, load, record_check, renew, try_out};
 
 /// Creating triggers locks the EMR's tables; this limits how long its programs wait.

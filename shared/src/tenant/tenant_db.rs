@@ -19,13 +19,13 @@ pub struct TenantDb {
     /// Whether the practice's EMR has an outbox, once that is known.
     has_outbox: Arc<OnceCell<bool>>,
     /// Whether changes of the practice's EMR can wait to be applied, once that is known.
-    can_follow: Arc<OnceCell<bool>>,
+    can_refresh: Arc<OnceCell<bool>>,
 }
 
 impl TenantDb {
     pub(super) fn new(database: Database, practicepass: PracticePass, time_zone: TimeZone) -> Self {
-        let (has_outbox, can_follow) = (Arc::default(), Arc::default());
-        Self { database, practicepass, time_zone, has_outbox, can_follow }
+        let (has_outbox, can_refresh) = (Arc::default(), Arc::default());
+        Self { database, practicepass, time_zone, has_outbox, can_refresh }
     }
 
     pub(super) fn with_time_zone(self, time_zone: TimeZone) -> Self {
@@ -39,8 +39,8 @@ impl TenantDb {
     }
 
     /// Whether changes of the practice's EMR can wait to be applied, once that is known.
-    pub(super) fn can_follow(&self) -> &OnceCell<bool> {
-        &self.can_follow
+    pub(super) fn can_refresh(&self) -> &OnceCell<bool> {
+        &self.can_refresh
     }
 
     pub fn practicepass(&self) -> &PracticePass {

@@ -27,7 +27,7 @@ pub(super) enum Verdict {
     Rejected {
         asked: Option<Duration>,
     },
-    /// Any other response, or none. Only a 503 can request a wait.
+    /// Any other response, or none. `asked` is set for a 503 only.
     Failure {
         asked: Option<Duration>,
     },

@@ -5,7 +5,7 @@ import { tile } from '../support/figures.js';
 
 /** Walks from an access request to a call with the new key, which the administrator sees. */
 export function access(world) {
-  test('a wrong key is refused with the words of the reference, and can be pasted', async () => {
+  test('a wrong key is rejected with the message of the reference, and keys can be pasted', async () => {
     const it = await openPage(world.browser, world.stack);
     it.allowed.push(status(401));
     await it.page.goto('/');
@@ -24,7 +24,7 @@ export function access(world) {
     await it.close();
   });
 
-  test('request, approval with trimmed scopes, claim, login, a call from the documentation, its traces', async () => {
+  test('an access request leads through approval, claim and login to a recorded call', async () => {
     const applicant = await openPage(world.browser, world.stack);
     const admin = await openPage(world.browser, world.stack);
     const { page } = applicant;
@@ -92,7 +92,7 @@ export function access(world) {
     await admin.close();
   });
 
-  test('signing out ends the session at the server too', async () => {
+  test('signing out ends the session on the server', async () => {
     const it = await openPage(world.browser, world.stack);
     await asAdmin(it.page, world.stack);
     // Reads that are still pending would be rejected and reported.

@@ -6,7 +6,7 @@ import { rows, tile } from '../support/figures.js';
 import { api } from '../support/stack.js';
 
 export function administration(world) {
-  test('the dashboard shows what the API says, and its tiles and bars lead to those calls', async () => {
+  test('the dashboard shows the API’s figures and links to their calls', async () => {
     const it = await openPage(world.browser, world.stack);
     const { page } = it;
     await asAdmin(page, world.stack);
@@ -38,7 +38,7 @@ export function administration(world) {
     await it.close();
   });
 
-  test('a partner is registered, changed and suspended', async () => {
+  test('a partner can be registered, changed and suspended', async () => {
     const it = await openPage(world.browser, world.stack);
     const { page } = it;
     it.allowed.push(status(422));
@@ -62,7 +62,7 @@ export function administration(world) {
     await it.close();
   });
 
-  test('a key is created, shown once, edited, rotated and revoked', async () => {
+  test('a key can be created, edited, rotated and revoked, and is shown once', async () => {
     const it = await openPage(world.browser, world.stack);
     const { page } = it;
     await asAdmin(page, world.stack);
@@ -103,7 +103,7 @@ export function administration(world) {
     await it.close();
   });
 
-  test('a request is denied with a reason', async () => {
+  test('a request can be denied with a reason', async () => {
     const it = await openPage(world.browser, world.stack);
     const { page } = it;
     await api(world.stack, 'POST', '/v1/access-requests', { body: { company: 'Denied Inc', practice: 'DemoOffice', contact: 'D', email: 'd@denied.example' } });
@@ -120,7 +120,7 @@ export function administration(world) {
     await it.close();
   });
 
-  test('activity is filtered by its address, paged, followed live and saved as CSV', async () => {
+  test('activity can be filtered by URL, paged, followed live and saved as CSV', async () => {
     const it = await openPage(world.browser, world.stack);
     const { page } = it;
     await asAdmin(page, world.stack);
@@ -148,7 +148,7 @@ export function administration(world) {
     await it.close();
   });
 
-  test('the audit log names what was done', async () => {
+  test('the audit log lists the actions', async () => {
     const it = await openPage(world.browser, world.stack);
     await asAdmin(it.page, world.stack);
     await it.page.goto('/#/admin/audit');

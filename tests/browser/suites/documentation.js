@@ -19,7 +19,7 @@ const REFERENCE = [
 ];
 
 export function documentation(world) {
-  test('the documentation has the reference’s sections and endpoints in its order, and every endpoint of the API', async () => {
+  test('the documentation follows the reference and has every endpoint of the API', async () => {
     const it = await openPage(world.browser, world.stack);
     await asPartner(it.page, world.stack);
     await settled(it.page);
@@ -38,7 +38,7 @@ export function documentation(world) {
     await it.close();
   });
 
-  test('search, anchors, samples, copying and the download', async () => {
+  test('search, anchors, samples, copy and download work', async () => {
     const it = await openPage(world.browser, world.stack);
     const { page } = it;
     await asPartner(page, world.stack);
@@ -60,7 +60,7 @@ export function documentation(world) {
     await it.close();
   });
 
-  test('a try that changes something asks first, and changes it only after a yes', async () => {
+  test('a call that changes something needs confirmation', async () => {
     const it = await openPage(world.browser, world.stack);
     const { page } = it;
     await asPartner(page, world.stack);

@@ -6,7 +6,7 @@ import { api } from '../support/stack.js';
 import { stored } from './administration.js';
 
 export function partner(world) {
-  test('webhooks: subscription, secret, test event, deliveries, retry, rotation, and the administrator sees it', async () => {
+  test('a partner can manage webhooks, and the administrator sees the deliveries', async () => {
     const it = await openPage(world.browser, world.stack);
     const { page } = it;
     // The API returns 404 while there is no subscription, which the browser logs.
@@ -66,7 +66,7 @@ export function partner(world) {
     await admin.close();
   });
 
-  test('my information is changed, my key and my usage are shown', async () => {
+  test('a partner can change its information and see its key and usage', async () => {
     const it = await openPage(world.browser, world.stack);
     const { page } = it;
     it.allowed.push(status(422));
@@ -94,7 +94,7 @@ export function partner(world) {
     await it.close();
   });
 
-  test('a partner who types an administrator’s address finds no such page', async () => {
+  test('a partner gets no page at an administrator’s URL', async () => {
     const it = await openPage(world.browser, world.stack);
     await asPartner(it.page, world.stack);
     await it.page.goto('/#/admin/keys');

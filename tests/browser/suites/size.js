@@ -7,7 +7,7 @@ const MOST_BYTES = 60 * 1024;
 const MOST_FILES = 30;
 
 export function size(world) {
-  test('the first page takes at most 60 kB, gzipped as it is delivered, and few requests', async (context) => {
+  test('the first page takes at most 60 kB gzipped, and few requests', async (context) => {
     const it = await openPage(world.browser, world.stack);
     const bodies = [];
     it.page.on('response', (response) => bodies.push(response.body()));

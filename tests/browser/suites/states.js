@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { asAdmin, asPartner, openPage, settled, status } from '../support/browser.js';
 
 export function states(world) {
-  test('loading and a failure with its request id, which can be tried again', async () => {
+  test('a failed load shows its request id and can be retried', async () => {
     const it = await openPage(world.browser, world.stack);
     const { page } = it;
     it.allowed.push(status(503));
@@ -30,7 +30,7 @@ export function states(world) {
     await it.close();
   });
 
-  test('what is not ready is shown with its reason, the worst first, although the answer is a problem', async () => {
+  test('failed readiness checks are shown with reasons, worst first, even on a 503', async () => {
     const it = await openPage(world.browser, world.stack);
     const { page } = it;
     it.allowed.push(status(503));
@@ -50,7 +50,7 @@ export function states(world) {
     await it.close();
   });
 
-  test('an API that can’t be reached is said, not hidden', async () => {
+  test('an unreachable API is reported', async () => {
     const it = await openPage(world.browser, world.stack);
     it.allowed.push(/ERR_FAILED/);
     await asAdmin(it.page, world.stack);
@@ -61,7 +61,7 @@ export function states(world) {
     await it.close();
   });
 
-  test('an empty list says so', async () => {
+  test('an empty list shows a message', async () => {
     const it = await openPage(world.browser, world.stack);
     await asAdmin(it.page, world.stack);
     await it.page.goto('/#/admin/activity?partner=Nobody');
@@ -70,7 +70,7 @@ export function states(world) {
     await it.close();
   });
 
-  test('a session that ended leads to the login, and from there back to the page', async () => {
+  test('an ended session leads to the login and back to the page', async () => {
     const it = await openPage(world.browser, world.stack);
     const { page } = it;
     it.allowed.push(status(401));
@@ -85,7 +85,7 @@ export function states(world) {
     await it.close();
   });
 
-  test('before the idle time is over people are asked, and can stay', async () => {
+  test('users are warned before the idle timeout and can stay', async () => {
     const it = await openPage(world.browser, world.stack);
     const { page } = it;
     await page.clock.install();
@@ -102,7 +102,7 @@ export function states(world) {
     await it.close();
   });
 
-  test('everything can be reached by keyboard, the focus is seen, and dialogs hold and return it', async () => {
+  test('the keyboard reaches everything, and dialogs trap and return the visible focus', async () => {
     const it = await openPage(world.browser, world.stack);
     const { page } = it;
     await asAdmin(page, world.stack);
@@ -132,7 +132,7 @@ export function states(world) {
     await it.close();
   });
 
-  test('the appearance can be chosen, and nothing moves for those who asked for stillness', async () => {
+  test('the theme can be chosen, and reduced motion is respected', async () => {
     const it = await openPage(world.browser, world.stack, { scheme: 'light' });
     const { page } = it;
     await asAdmin(page, world.stack);

@@ -8,7 +8,7 @@ from . import rule
 from .template import SECRET, nodes
 
 # Literal values in the environment. All other values are references.
-LITERALS = {"TOKEN_ISSUER": "officepro-partner-api"}
+LITERALS = {"TOKEN_ISSUER": "officepro-partner-api", "WEBHOOK_LANE": "slow"}
 NAMES = re.compile(r"(?i)secret|token|passw|private|credential|key|dsn|salt")
 # The name of a secret's version, which reveals nothing about the secret.
 VERSIONS = {"EdgeSecretVersion"}

@@ -46,8 +46,12 @@ class Template:
         return self.functions()[function].get("Environment", {}).get("Variables", {})
 
     def groups(self):
-        """Returns folder under functions/ → logical id of its function."""
-        return {function["CodeUri"].removeprefix("functions/"): name for name, function in self.functions().items()}
+        """Returns the function's name, such as log-poller → logical id."""
+        return {re.sub(r"\B(?=[A-Z])", "-", name.removesuffix("Function")).lower(): name for name in self.functions()}
+
+    def folders(self):
+        """Returns the folders under functions/ whose programs the functions run."""
+        return {function["CodeUri"].removeprefix("functions/") for function in self.functions().values()}
 
     def events(self, event_type):
         """Yields (logical id of the function, its properties, the event's properties) for each event of a type."""

@@ -52,7 +52,7 @@ def conditions_ask_whether_a_parameter_is_given(template):
 @rule
 def functions_are_reached_and_bounded(template):
     folders = {manifest.parent.name for manifest in template.project.glob("functions/*/Cargo.toml")}
-    for folder in sorted(folders ^ set(template.groups())):
+    for folder in sorted(folders ^ template.folders()):
         yield f"functions/{folder} is only in {'the project' if folder in folders else 'the template'}"
     for name, function in template.functions().items():
         kinds = {event["Type"] for event in function.get("Events", {}).values()}

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
     api::{
-        Admin, ApiError, ApiResult, Change, Code, Data, FieldError, IdempotencyKey, JsonAnswer, Once,
-        PathText, Problem, Reading, portal_origin,
+        Admin, ApiError, ApiResult, Change, Code, Data, FieldError, FieldProblem, IdempotencyKey, JsonAnswer,
+        Once, PathText, Problem, Reading, portal_origin,
     },
     body,
     control::{
@@ -24,8 +24,8 @@ use utoipa::ToSchema;
 
 use super::{already_decided, load_pending};
 use crate::{
-    fields,
-    keys::terms::{Network, RateLimit, expiry, networks},
+    fields::{self, Scopes},
+    keys::terms::{Network, Networks, RateLimit, expiry},
 };
 
 text_field! {
@@ -41,8 +41,8 @@ text_field! {
 body! {
     pub struct ApproveAccess {
         /// The requested scopes to grant. Defaults to all of them.
-        #[schema(min_items = 1)]
-        "scopes" => scopes: Option<Vec<Scope>>,
+        #[schema(value_type = Option<Vec<Scope>>, min_items = 1)]
+        "scopes" => scopes: Option<Scopes>,
         /// The practice that the key opens. Required if the request does not name a registered
         /// practice.
         "practicepass" => practicepass: Option<ApprovedPractice>,
@@ -55,7 +55,8 @@ body! {
         #[schema(value_type = Option<String>, format = "date-time")]
         "expiresAt" => expires_at: Option<Timestamp>,
         /// The networks from which the key can be used, at most 50; empty for no restriction.
-        "allowedCidrs" => allowed_cidrs: Option<Vec<Network>>,
+        #[schema(value_type = Option<Vec<Network>>)]
+        "allowedCidrs" => allowed_cidrs: Option<Networks>,
         /// The key's calls per minute. Defaults to 600.
         "rateLimit" => rate_limit: Option<RateLimit>,
     }
@@ -184,8 +185,15 @@ async fn validate(
     if practice.is_none() && !request_body.is_wrong("practicepass") {
         errors.push(fields::unknown("practicepass", "registered practice"));
     }
-    let scopes = request_body.peek("scopes").unwrap_or_else(|| request.requested_scopes.clone());
-    let scopes = fields::scopes(scopes).map_err(|error| errors.push(error)).unwrap_or_default();
+    let scopes = match request_body.peek::<Scopes>("scopes") {
+        Some(scopes) => Ok(scopes),
+        None => Scopes::new(request.requested_scopes.clone()),
+    };
+    let none = |problem: FieldProblem| {
+        let FieldProblem { code, message, .. } = problem;
+        errors.push(FieldError { location: "body.scopes".into(), code, message });
+    };
+    let scopes: Vec<Scope> = scopes.map_err(none).map_or_else(|()| Vec::new(), Into::into);
     let added = |scope: &&Scope| !request.requested_scopes.contains(scope);
     if let Some(scope) = scopes.iter().find(added) {
         errors.push(FieldError {
@@ -203,8 +211,7 @@ async fn validate(
     }
     let expires_at = request_body.peek("expiresAt");
     errors.extend(expires_at.and_then(|it| expiry(it, admin.now()).err()));
-    let allowed_cidrs = networks(request_body.peek("allowedCidrs").unwrap_or_default());
-    let allowed_cidrs = allowed_cidrs.map_err(|error| errors.push(error)).unwrap_or_default();
+    let allowed_cidrs = request_body.peek::<Networks>("allowedCidrs").unwrap_or_default().into();
     let rate_limit = request_body.peek::<RateLimit>("rateLimit").unwrap_or_default().0;
     request_body.validate(errors)?;
     let (Some(practice), Some((partner, new_partner))) = (practice, partner) else {

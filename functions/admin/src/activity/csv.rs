@@ -71,7 +71,7 @@ mod tests {
     use super::cell;
 
     #[test]
-    fn a_cell_is_quoted_when_it_holds_what_separates_cells() {
+    fn a_cell_with_a_separator_is_quoted() {
         assert_eq!(cell("Smith, Jones & Co"), "\"Smith, Jones & Co\"");
         assert_eq!(cell("the \"best\""), "\"the \"\"best\"\"\"");
         assert_eq!(cell("two\r\nlines"), "\"two\r\nlines\"");
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn no_cell_is_a_formula() {
+    fn a_cell_is_never_a_formula() {
         for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\tx"] {
             assert_eq!(cell(text), format!("'{text}"));
         }

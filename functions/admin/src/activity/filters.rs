@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use shared::{
     api::{FieldProblem, FieldValue, Source, integer_between},
-    control::activity::{ActivityPosition, StatusFilter},
+    control::{Cursor, activity::StatusFilter},
 };
 use utoipa::ToSchema;
 
@@ -97,11 +97,11 @@ impl FieldValue for ActivityLimit {
 
 #[derive(Clone, Debug, ToSchema)]
 #[schema(value_type = String, max_length = 200, pattern = "^[A-Za-z0-9_-]+$")]
-pub(crate) struct ActivityCursor(pub(crate) ActivityPosition);
+pub(crate) struct ActivityCursor(pub(crate) Cursor);
 
 impl FieldValue for ActivityCursor {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
-        let cursor = ActivityPosition::parse(source.text()?);
+        let cursor = Cursor::parse(source.text()?).filter(Cursor::is_of_calls);
         cursor.map(Self).ok_or_else(|| FieldProblem::invalid("must be a 'nextCursor' of this list"))
     }
 }

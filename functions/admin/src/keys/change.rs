@@ -1,7 +1,7 @@
 //! Changes keys that other requests may change concurrently.
 
 use shared::{
-    api::{Admin, ApiError, ApiResult, Change, Code, IdempotencyKey, JsonAnswer},
+    api::{Admin, ApiError, ApiResult, Change, Code},
     auth::{KeyRecord, KeyStatus},
     control,
     domain::ids::KeyId,
@@ -46,7 +46,7 @@ pub(crate) async fn change(
         let mut key = load_active(admin, id).await?;
         edit(&mut key);
         key.revision += 1;
-        let write = admin.app.control.change_api_key(&key)?;
+        let write = admin.app.control.change_api_key_write(&key)?;
         let change = Change { fields: act.fields, ..Change::new(act.action, id.as_str()) };
         match admin.commit(change, vec![write]).await {
             Ok(()) => {
@@ -57,18 +57,4 @@ pub(crate) async fn change(
             Err(error) => Err(error.into()),
         }
     })
-}
-
-/// Stores a changed key, together with the response for its `Idempotency-Key`.
-pub(crate) async fn change_once(
-    admin: &Admin,
-    once: &IdempotencyKey,
-    action: &'static str,
-    key: &KeyRecord,
-    answer: JsonAnswer,
-) -> ApiResult<JsonAnswer> {
-    let write = admin.app.control.change_api_key(key)?;
-    let answer = admin.commit_once(once, Change::new(action, key.id.as_str()), vec![write], answer).await?;
-    admin.app.keys.forget_partner(&key.partner_id);
-    Ok(answer)
 }

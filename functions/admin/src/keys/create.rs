@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use shared::{
-    api::{Admin, ApiError, ApiResult, Change, Code, Data, FieldError, JsonAnswer, Once, Problem, Reading},
+    api::{Admin, ApiError, ApiResult, Change, Code, Data, JsonAnswer, Once, Problem, Reading},
     auth::{
         KeyRecord, KeyTerms,
         api_key::{ApiKey, Mode},
@@ -16,9 +16,9 @@ use shared::{
 
 use super::{
     KeyRow, NewKey, PartnerIdText,
-    terms::{KeyName, Network, RateLimit, expiry, networks},
+    terms::{KeyName, Network, Networks, RateLimit, expiry},
 };
-use crate::fields;
+use crate::fields::{self, Scopes};
 
 text_field! {
     /// The `PPass` of a registered practice.
@@ -33,13 +33,14 @@ body! {
         #[schema(example = "DemoOffice")]
         "practicepass" => practicepass: PracticeText,
         /// Defaults to `Prospects`.
-        #[schema(min_items = 1)]
-        "scopes" => scopes: Option<Vec<Scope>>,
+        #[schema(value_type = Option<Vec<Scope>>, min_items = 1)]
+        "scopes" => scopes: Option<Scopes>,
         /// RFC 3339; null if the key does not expire.
         #[schema(value_type = Option<String>, format = "date-time")]
         "expiresAt" => expires_at: Option<Timestamp>,
         /// The networks from which the key can be used, at most 50; empty for no restriction.
-        "allowedCidrs" => allowed_cidrs: Option<Vec<Network>>,
+        #[schema(value_type = Option<Vec<Network>>)]
+        "allowedCidrs" => allowed_cidrs: Option<Networks>,
         /// Calls per minute. Defaults to 600.
         "rateLimit" => rate_limit: Option<RateLimit>,
     }
@@ -101,9 +102,7 @@ async fn validate(admin: &Admin, request_body: Reading<CreateKey>) -> ApiResult<
         }
         None => None,
     };
-    errors.extend(request_body.peek("scopes").and_then(|it| fields::scopes(it).err()));
     errors.extend(request_body.peek("expiresAt").and_then(|it| expiry(it, admin.now()).err()));
-    errors.extend(request_body.peek("allowedCidrs").and_then(|it| networks(it).err()));
     let body = request_body.validated(errors)?;
     // Both fields are required and valid here.
     let (Some(partner), Some(practice)) = (partner, practice) else { return Err(ApiError::not_found()) };
@@ -113,15 +112,14 @@ async fn validate(admin: &Admin, request_body: Reading<CreateKey>) -> ApiResult<
             "This partner is suspended. Reactivate the partner first.",
         ));
     }
-    let refused = |error: FieldError| ApiError::fields(vec![error]);
     let terms = KeyTerms {
         name: body.name.into(),
         partner_id: partner.id,
         partner: partner.company,
         practicepass: practice.practicepass,
-        scopes: fields::scopes(body.scopes.unwrap_or_else(|| vec![Scope::Prospects])).map_err(refused)?,
+        scopes: body.scopes.unwrap_or_default().into(),
         expires_at: body.expires_at,
-        allowed_cidrs: networks(body.allowed_cidrs.unwrap_or_default()).map_err(refused)?,
+        allowed_cidrs: body.allowed_cidrs.unwrap_or_default().into(),
         rate_limit: body.rate_limit.unwrap_or_default().0,
     };
     Ok((Mode::of(practice.sandbox), terms))

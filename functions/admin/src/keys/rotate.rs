@@ -4,8 +4,8 @@ use axum::http::StatusCode;
 use jiff::SignedDuration;
 use shared::{
     api::{
-        Admin, ApiError, ApiResult, Data, FieldProblem, FieldValue, JsonAnswer, Once, PathText, Problem,
-        Source,
+        Admin, ApiError, ApiResult, Change, Data, FieldProblem, FieldValue, JsonAnswer, Once, PathText,
+        Problem, Source,
     },
     auth::api_key::ApiKey,
     body,
@@ -13,10 +13,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-use super::{
-    KeyRow, NewKey,
-    change::{change_once, load_active},
-};
+use super::{KeyRow, NewKey, change::load_active};
 
 /// How long the old secret stays valid beside the new one.
 #[derive(Clone, Copy, Debug, ToSchema)]
@@ -82,5 +79,9 @@ pub(crate) async fn rotate_key(
     key.revision += 1;
     let data = NewKey { api_key: new.reveal(), key: KeyRow::new(key.clone(), admin.now()) };
     let answer = JsonAnswer::new(StatusCode::OK, &Data { data })?;
-    change_once(&admin, &once, "keys.rotate", &key, answer).await
+    let write = admin.app.control.change_api_key_write(&key)?;
+    let change = Change::new("keys.rotate", key.id.as_str());
+    let answer = admin.commit_once(&once, change, vec![write], answer).await?;
+    admin.app.keys.forget_partner(&key.partner_id);
+    Ok(answer)
 }

@@ -24,6 +24,12 @@ text_field! {
 #[schema(value_type = u32, minimum = 1, maximum = 100_000, default = 600)]
 pub(crate) struct RateLimit(pub u32);
 
+impl From<RateLimit> for u32 {
+    fn from(limit: RateLimit) -> Self {
+        limit.0
+    }
+}
+
 impl Default for RateLimit {
     fn default() -> Self {
         Self(600)
@@ -52,19 +58,27 @@ impl FieldValue for Network {
     }
 }
 
-/// Returns the networks without duplicates.
-///
-/// # Errors
-/// `TOO_LONG` if there are too many.
-pub(crate) fn networks(networks: Vec<Network>) -> Result<Vec<IpNet>, FieldError> {
-    let mut networks: Vec<IpNet> = networks.into_iter().map(|it| it.0).collect();
-    networks.sort_unstable();
-    networks.dedup();
-    if networks.len() > MOST_NETWORKS {
-        let message = format!("must have at most {MOST_NETWORKS} networks");
-        return Err(FieldError { location: "body.allowedCidrs".into(), code: "TOO_LONG", message });
+/// Networks without duplicates, at most 50. Without any, there is no restriction.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Networks(Vec<IpNet>);
+
+impl FieldValue for Networks {
+    fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
+        let mut networks: Vec<IpNet> = Vec::<Network>::read(source)?.into_iter().map(|it| it.0).collect();
+        networks.sort_unstable();
+        networks.dedup();
+        if networks.len() > MOST_NETWORKS {
+            let message = format!("must have at most {MOST_NETWORKS} networks");
+            return Err(FieldProblem::new("TOO_LONG", message));
+        }
+        Ok(Self(networks))
     }
-    Ok(networks)
+}
+
+impl From<Networks> for Vec<IpNet> {
+    fn from(networks: Networks) -> Self {
+        networks.0
+    }
 }
 
 /// Returns the expiry if it is in the future, otherwise an error.

@@ -3,17 +3,16 @@
 use jiff::Timestamp;
 use shared::{
     api::{
-        Admin, ApiResult, Body, Change, Data, Email, FieldProblem, FieldValue, Patch, PathText, Phone,
-        Problem, Replace, Source, Update, UpdateOf, Website,
+        Admin, ApiResult, Body, Change, Data, Email, FieldProblem, FieldValue, PartialUpdate as _, PathText,
+        Phone, Problem, Source, Update, UpdateOf, Website,
     },
-    body,
     control::{
         self,
         audit::FieldChange,
         partners::{Partner, PartnerStatus},
     },
     domain::ids::PartnerId,
-    retry_on_conflict,
+    patch, retry_on_conflict,
 };
 use utoipa::ToSchema;
 
@@ -37,25 +36,18 @@ impl FieldValue for NewStatus {
     }
 }
 
-body! {
+patch! {
     /// The fields to change. An absent field keeps its value; null clears it.
     ///
     /// `company` and `status` cannot be cleared.
     #[derive(Clone)]
     pub struct UpdatePartner {
-        #[schema(value_type = PartnerCompany, required = false)]
         "company" => company: Replace<PartnerCompany>,
-        #[schema(value_type = Option<PartnerContact>, required = false)]
         "contactName" => contact_name: Patch<PartnerContact>,
-        #[schema(value_type = Option<Email>, required = false)]
         "email" => email: Patch<Email>,
-        #[schema(value_type = Option<Phone>, required = false)]
         "phone" => phone: Patch<Phone>,
-        #[schema(value_type = Option<Website>, required = false)]
         "website" => website: Patch<Website>,
-        #[schema(value_type = Option<Email>, required = false)]
         "notificationEmail" => notification_email: Patch<Email>,
-        #[schema(value_type = NewStatus, required = false)]
         "status" => status: Replace<NewStatus>,
     }
 }
@@ -74,24 +66,8 @@ impl UpdateOf for UpdatePartner {
 }
 
 impl UpdatePartner {
-    /// Returns the names of the given fields.
-    fn fields(&self) -> Vec<&'static str> {
-        let given = [
-            ("company", self.company.0.is_some()),
-            ("contactName", !self.contact_name.is_absent()),
-            ("email", !self.email.is_absent()),
-            ("phone", !self.phone.is_absent()),
-            ("website", !self.website.is_absent()),
-            ("notificationEmail", !self.notification_email.is_absent()),
-            ("status", self.status.0.is_some()),
-        ];
-        given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
-    }
-
     fn apply(self, partner: &mut Partner, now: Timestamp) {
-        if let Some(company) = self.company.0 {
-            partner.company = company.into();
-        }
+        self.company.apply(&mut partner.company);
         if let Some(NewStatus(status)) = self.status.0 {
             partner.set_status(status, now);
         }
@@ -131,7 +107,7 @@ pub(crate) async fn update_partner(
         let partner = admin.app.control.partner(&PartnerId(id.clone())).await?;
         let mut partner = partner.ok_or_else(|| update.of_nothing())?;
         let change = update.against(&PartnerDetail::of(&admin, partner.clone()).await?)?;
-        let fields = change.fields();
+        let fields = change.given();
         if fields.is_empty() {
             return Ok(Some(Data { data: partner.into() }));
         }

@@ -77,7 +77,7 @@ async fn set_pause(
 ) -> ApiResult<Data<SubscriptionRow>> {
     let mut subscription = load(admin, id).await?;
     if subscription.paused_at.is_some() != paused_at.is_some() {
-        let write = admin.app.control.pause_subscription(&subscription, paused_at, admin.now())?;
+        let write = admin.app.control.pause_subscription_write(&subscription, paused_at, admin.now())?;
         admin.commit(Change::new(action, &id.to_string()), vec![write]).await?;
         subscription.paused_at = paused_at;
     }
@@ -105,7 +105,7 @@ pub(crate) async fn delete_webhook(
     PathId(id): PathId<SubscriptionId>,
 ) -> ApiResult<Message<DeletedSubscription>> {
     let subscription = load(&admin, id).await?;
-    let write = admin.app.control.remove_subscription(&subscription)?;
+    let write = admin.app.control.remove_subscription_write(&subscription)?;
     admin.commit(Change::new("webhooks.delete", &id.to_string()), vec![write]).await?;
     drain_in_flight(&admin.app).await;
     Ok(Message { message: "Webhook subscription deleted successfully", data: DeletedSubscription { id } })

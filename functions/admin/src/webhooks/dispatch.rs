@@ -25,15 +25,18 @@ pub(crate) struct DispatchStateBody {
     ///
     /// Event ids change each time.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     epoch: Option<u32>,
     /// RFC 3339: when this was last detected.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     epoch_since: Option<String>,
     /// Rows with ids far above the others. They were read; rows below them are read as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     islands: Vec<IslandBody>,
     /// Number of skipped ranges of ids that may still appear; omitted up to 10.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     gaps: Option<usize>,
     /// Number of skipped ranges of ids that were abandoned early, because ids are out of order.
     ///
@@ -45,6 +48,7 @@ pub(crate) struct DispatchStateBody {
     unreadable_rows: u64,
     /// The id of the last unreadable row.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     last_unreadable_log_id: Option<LogId>,
     /// Number of rows whose time cannot be read; their events have the time of the poll.
     #[serde(skip_serializing_if = "is_zero")]

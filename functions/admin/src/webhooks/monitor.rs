@@ -77,7 +77,7 @@ pub(crate) struct Monitor {
     ///
     /// Use `practicepass` to read them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
+    #[schema(nullable = false, required = false)]
     dispatch_states_omitted: Option<usize>,
     /// Newest first. Deliveries are stored for 30 days.
     #[serde(serialize_with = "fit::rows")]
@@ -89,8 +89,7 @@ pub(crate) struct Monitor {
     disabled_subscriptions: Vec<DisabledSubscription>,
     /// At most 100 active subscriptions whose deliveries are held back, ordered by practice.
     ///
-    /// About 10,000 active subscriptions are examined. Deliveries resume automatically when the
-    /// endpoint recovers.
+    /// Deliveries resume automatically when the endpoint recovers.
     breakers: Vec<BreakerBody>,
     /// At most 100 EMR tables with rows that could not be read yesterday or today.
     ///
@@ -235,12 +234,10 @@ impl From<Subscription> for DisabledSubscription {
 }
 
 impl BreakerBody {
-    /// Returns `None` if the endpoint was only paced and the pace has expired.
-    fn new(subscription: Subscription, now: Timestamp) -> Option<Self> {
+    fn new(subscription: Subscription, now: Timestamp) -> Self {
         let breaker = &subscription.breaker;
-        let state = breaker.state(now);
-        (state != BreakerState::Closed).then(|| Self {
-            state,
+        Self {
+            state: breaker.state(now),
             failing_since: subscription.failing_since.map(|at| at.to_string()),
             slow_since: breaker.slow_since().map(|at| at.to_string()),
             open_until: breaker.open_until().map(|at| at.to_string()),
@@ -249,7 +246,7 @@ impl BreakerBody {
             id: subscription.id,
             partner_id: subscription.partner_id,
             practicepass: subscription.practicepass,
-        })
+        }
     }
 }
 
@@ -284,15 +281,15 @@ pub(crate) async fn monitor_webhooks(
     let limit = Limit::or_default(query.limit);
     let offset = query.offset.map_or(0, |it| it.0);
     let skipped = usize::try_from(offset).unwrap_or_default();
-    let store = &admin.app.control;
+    let (store, now) = (&admin.app.control, admin.now());
     let (summary, states, recent, queue, disabled, held_back, data_problems) = try_join!(
         summary(store, practicepass),
         store.dispatch_states(practicepass),
         store.recent_deliveries(practicepass, query.success, skipped, limit.items()),
         queue(&admin.app),
         store.disabled_subscriptions(practicepass, MOST_NAMED),
-        store.held_back_subscriptions(practicepass, MOST_NAMED, admin.now()),
-        store.data_problems(practicepass, MOST_NAMED, admin.now()),
+        store.held_back_subscriptions(practicepass, MOST_NAMED, now),
+        store.data_problems(practicepass, MOST_NAMED, now),
     )?;
     let mut states: Vec<DispatchStateBody> = states.into_iter().map(DispatchStateBody::from).collect();
     let omitted = fit::leave(&mut states, STATES_BYTES);
@@ -303,7 +300,7 @@ pub(crate) async fn monitor_webhooks(
         recent_deliveries: recent.deliveries.into_iter().map(DeliveryBody::from).collect(),
         queue,
         disabled_subscriptions: disabled.into_iter().map(DisabledSubscription::from).collect(),
-        breakers: held_back.into_iter().filter_map(|it| BreakerBody::new(it, admin.now())).collect(),
+        breakers: held_back.into_iter().map(|it| BreakerBody::new(it, now)).collect(),
         data_problems: data_problems.into_iter().map(DataProblemBody::from).collect(),
         pagination: OffsetPagination { limit: limit.0, offset, has_more: recent.more },
     })

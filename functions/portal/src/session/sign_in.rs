@@ -92,7 +92,9 @@ async fn as_partner(
     let Some(key) = find(app, call, offered).await? else { return Ok(None) };
     let owner = SessionOwner::Partner { key_id: key.id.clone(), key_version: key.version };
     let session = Session::new(owner, call.now());
-    app.control.transact(app.control.begin_session(begin.id.as_str(), &session, begin.before)?).await?;
+    app.control
+        .transact(app.control.begin_session_writes(begin.id.as_str(), &session, begin.before)?)
+        .await?;
     app.keys.note_use(&key.id, call.now());
     call.identify(&key.admit_version(key.version, call.now(), call.address())?);
     Ok(Some(SignedIn {
@@ -123,8 +125,8 @@ async fn as_admin(app: &App, call: &Call, begin: Begin<'_>, offered: &str) -> Ap
     let session = Session::new(SessionOwner::Admin { proof }, call.now());
     let change = Change::created("portal.sign-in", "admin");
     let record = audit_change(app, call, credential_of(secret), change);
-    let mut writes = app.control.begin_session(begin.id.as_str(), &session, begin.before)?;
-    writes.extend(app.control.audit(&record)?);
+    let mut writes = app.control.begin_session_writes(begin.id.as_str(), &session, begin.before)?;
+    writes.extend(app.control.audit_writes(&record)?);
     app.control.transact(writes).await?;
     Ok(Some(SignedIn::admin(session.ends_at())))
 }

@@ -266,13 +266,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_upc_has_the_check_digit_of_its_standard() {
+    fn a_upc_has_a_valid_check_digit() {
         // 4-00000-00001-? : (4 + 0 + … + 1) × 3 of the odd places is 15.
         assert_eq!(upc(1), "400000000015");
     }
 
     #[test]
-    fn there_are_200_products_and_the_documented_article() {
+    fn the_catalog_has_200_products_and_the_documented_article() {
         let mut dice = Dice::new(4);
         assert_eq!(products(&mut dice, Timestamp::UNIX_EPOCH).len(), 200);
         assert_eq!(ARTICLES[11].0, "Insurance Verification Workflow");

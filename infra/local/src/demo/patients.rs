@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_patient_has_a_telephone_number_of_their_own() {
+    fn every_patient_has_a_unique_phone_number() {
         let mut numbers: Vec<String> = (0..4000).map(telephone).collect();
         numbers.sort();
         numbers.dedup();

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_elsewhere_must_prove_who_it_is() {
+    fn a_remote_server_must_have_a_verified_certificate() {
         let mode = |text: &str| parse(text).unwrap().query().unwrap_or_default().to_owned();
         assert_eq!(mode("postgres://u@db.example/postgres"), "sslmode=verify-full");
         assert_eq!(mode("postgres://u@127.0.0.1:5433/postgres"), "sslmode=prefer");

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_written_as_both_engines_read_them() {
+    fn values_are_written_in_a_form_both_engines_read() {
         let mut script = Script::default();
         let date = jiff::civil::date(2026, 3, 9);
         script.insert("t (a, b, c, d)", &[row![1, "O'Brien", None::<i64>, date], row![2, "x", true, date]]);
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn many_rows_become_several_statements() {
+    fn many_rows_are_split_into_several_statements() {
         let mut script = Script::default();
         let rows: Vec<Row> = (0..1001).map(|number: i64| row![number]).collect();
         script.insert("t (a)", &rows);

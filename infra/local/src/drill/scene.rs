@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::{Request, StatusCode};
+use officepro_operator::Operator;
+use officepro_operator::admin_api::{HttpClient, client, exchange};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::data_dir::DataDir;
 use crate::demo::{self, Demo};
 use crate::error::{Error, Result};
-use crate::operations::Operator;
-use crate::operations::admin_api::{HttpClient, client, exchange};
+use crate::running::RunningStack;
 use crate::stack::{FrontDoor, Options, Stack, Stores};
 
 /// The practice that the drill restores.
@@ -93,7 +94,7 @@ impl<'a> Scene<'a> {
     }
 
     pub(super) fn operator(&self) -> Result<Operator> {
-        Operator::of(false, &self.folder)
+        Ok(RunningStack::of(&self.folder)?.operator(&self.folder))
     }
 
     pub(super) async fn call(

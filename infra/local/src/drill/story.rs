@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use officepro_operator::NewPractice;
+use officepro_operator::reconcile::report::{Report, Verdict};
 use serde_json::{Value, json};
 use shared::auth::api_key::ApiKey;
 use shared::domain::EventScope;
@@ -10,8 +12,6 @@ use super::endpoint::Endpoint;
 use super::scene::{PRACTICE, Scene, until};
 use crate::emit::emit;
 use crate::error::{Error, Result};
-use crate::operations::NewPractice;
-use crate::operations::reconcile::report::{Report, Verdict};
 
 /// A partner with its key.
 pub(super) struct Partner {

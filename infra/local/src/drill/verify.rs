@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use officepro_operator::reconcile::report::{Check, Report, Verdict};
 use serde_json::{Value, json};
 use shared::domain::ids::LogId;
 use shared::tenant::log;
@@ -11,7 +12,6 @@ use super::scene::{PRACTICE, Scene, until};
 use super::story::{BOOKER, Booking, CLOSED, SILENT, Story, book_once, told, work_in_the_emr};
 use crate::emit;
 use crate::error::Result;
-use crate::operations::reconcile::report::{Check, Report, Verdict};
 use crate::practices::failed;
 
 /// Row limit of a read, above the size of a drill's whole log.

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_plain_files_of_the_folder_are_served() {
+    async fn only_regular_files_in_the_folder_are_served() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("portal");
         std::fs::create_dir_all(folder.join("docs")).unwrap();
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_missing_folder_is_a_page_that_says_so() {
+    async fn a_missing_folder_gets_an_explanatory_page() {
         let portal = Portal::new(PathBuf::from("/does/not/exist"));
         assert_eq!(portal.answer(&Method::GET, "/").await.status(), 404);
     }

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_refusal_is_a_problem_with_the_requests_id() {
+    async fn a_rejection_is_a_problem_with_the_request_id() {
         let headers =
             HeaderMap::from_iter([(REQUEST_ID.parse().unwrap(), HeaderValue::from_static("my-call_0001"))]);
         let refused = refuse(&headers, Code::InvalidPath, "The path is not well encoded.");
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_well_encoded_when_every_percent_sign_begins_a_byte() {
+    fn every_percent_sign_in_a_path_must_begin_an_encoded_byte() {
         for good in ["/v1/me", "/v1/a%20b", "/v1/%C3%A9", "/v1/%25"] {
             assert!(is_well_encoded(good), "{good}");
         }

@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn status_headers_cookies_and_encoded_bodies_arrive() {
+    async fn status_headers_cookies_and_encoded_bodies_are_returned() {
         let reply = json!({
             "statusCode": 201,
             "headers": { "Content-Type": "application/json", "X-Number": 3, "Content-Length": "99" },
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_without_a_status_is_the_body_of_a_200() {
+    async fn a_reply_without_a_status_becomes_the_body_of_a_200() {
         let answer = from_function(br#"{"a":1}"#).unwrap();
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["content-type"], "application/json");
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_no_response_is_a_fault() {
+    fn a_malformed_function_response_is_an_error() {
         for broken in [
             "",
             "not json",

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_of_the_method_beats_any_on_the_same_path() {
+    fn a_route_for_the_method_beats_any_on_the_same_path() {
         let routes = routes(&["ANY /a/{x}", "GET /a/{x}", "ANY /a/b"]);
         assert_eq!(key(&routes, "GET", "/a/1").as_deref(), Some("GET /a/{x}"));
         assert_eq!(key(&routes, "PUT", "/a/1").as_deref(), Some("ANY /a/{x}"));
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_default_route_other_paths_have_no_route() {
+    fn an_unknown_path_has_no_route_without_a_default() {
         assert_eq!(key(&routes(&["GET /a"]), "GET", "/b"), None);
     }
 }

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_passes_and_then_as_many_as_the_rate_allows() {
+    fn a_burst_passes_and_then_the_rate_applies() {
         let throttle = Throttle::new(Throttling { rate: 10, burst: 20 });
         let begin = Instant::now();
         assert_eq!((0..100).filter(|_| throttle.admits(begin)).count(), 20);

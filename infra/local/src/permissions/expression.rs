@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_expressions_attributes_are_those_at_the_top_of_its_paths() {
+    fn an_expression_lists_the_top_level_attributes_of_its_paths() {
         let body = json!({
             "UpdateExpression": "SET #n0 = if_not_exists(used, :zero), a.b = :v ADD counts[0] :one REMOVE c",
             "ConditionExpression": "attribute_exists(pk) AND (revision = :before OR size(d.e)>:x)",
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn the_partition_keys_value_is_found_however_it_is_written() {
+    fn the_partition_key_value_is_found_in_any_notation() {
         for condition in ["pk = :a AND sk > :b", "sk>:b and #k=:a", "sk BETWEEN :b AND :c AND :a = pk"] {
             let body = json!({
                 "KeyConditionExpression": condition,

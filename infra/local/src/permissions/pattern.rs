@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wildcards_stand_for_any_text_and_any_character() {
+    fn wildcards_match_any_text_or_any_character() {
         for (pattern, text, expected) in [
             ("a", "a", true),
             ("a", "ab", false),

@@ -40,7 +40,7 @@ fn refusal(principal: &Principal, call: Call) -> Option<String> {
 }
 
 #[test]
-fn a_call_needs_an_action_and_a_resource_of_the_same_statement() {
+fn a_call_needs_an_action_and_resource_in_one_statement() {
     let principal = principal(&json!([
         { "Effect": "Allow", "Action": ["dynamodb:Get*", "dynamodb:putitem"], "Resource": TABLE },
         { "Effect": "Allow", "Action": "dynamodb:Query", "Resource": [format!("{TABLE}/index/*")] },
@@ -63,7 +63,7 @@ fn a_call_needs_an_action_and_a_resource_of_the_same_statement() {
 }
 
 #[test]
-fn a_deny_wins_wherever_it_stands() {
+fn a_deny_wins_in_any_position() {
     let allow = json!({ "Effect": "Allow", "Action": "dynamodb:*", "Resource": "*" });
     let deny = json!({ "Sid": "No", "Effect": "Deny", "Action": "dynamodb:Delete*", "Resource": TABLE });
     for statements in [json!([allow, deny]), json!([deny, allow])] {
@@ -75,7 +75,7 @@ fn a_deny_wins_wherever_it_stands() {
 }
 
 #[test]
-fn a_refusal_is_in_awss_words() {
+fn a_denial_uses_the_wording_of_aws() {
     let message = refusal(&principal(&json!([])), call("dynamodb:PutItem", TABLE)).unwrap();
     assert_eq!(
         message,
@@ -86,7 +86,7 @@ fn a_refusal_is_in_awss_words() {
 }
 
 #[test]
-fn all_leading_keys_must_fit_and_no_key_at_all_fits_too() {
+fn all_leading_keys_must_match_and_an_empty_list_matches() {
     let allow = |operator: &str, values: Value| {
         let condition = json!({ operator: { "dynamodb:LeadingKeys": values } });
         principal(&json!([{ "Effect": "Allow", "Action": "*", "Resource": "*", "Condition": condition }]))
@@ -112,7 +112,7 @@ fn all_leading_keys_must_fit_and_no_key_at_all_fits_too() {
 }
 
 #[test]
-fn attributes_beyond_those_named_are_refused() {
+fn attributes_outside_the_allowed_list_are_denied() {
     let condition = json!({
         "ForAllValues:StringEquals": { "dynamodb:Attributes": ["pk", "lastUsedAt"] },
         "Null": { "dynamodb:Attributes": false },
@@ -125,7 +125,7 @@ fn attributes_beyond_those_named_are_refused() {
 }
 
 #[test]
-fn only_code_is_kept_from_what_lambda_does_for_it() {
+fn a_deny_by_source_function_arn_affects_only_the_functions_code() {
     let mut lambdas = identity(&json!([
         { "Effect": "Allow", "Action": "ec2:*", "Resource": "*" },
         { "Effect": "Deny", "Action": "ec2:*", "Resource": "*",
@@ -137,7 +137,7 @@ fn only_code_is_kept_from_what_lambda_does_for_it() {
 }
 
 #[test]
-fn what_cant_be_evaluated_is_an_error_at_the_start() {
+fn an_unsupported_policy_is_an_error_at_startup() {
     let condition = |condition: Value| json!({ "Condition": condition });
     for (part, complaint) in [
         (json!({ "NotAction": "s3:*" }), "NotAction"),
@@ -159,7 +159,7 @@ fn what_cant_be_evaluated_is_an_error_at_the_start() {
 }
 
 #[test]
-fn a_role_must_allow_what_lambda_itself_does() {
+fn a_role_must_allow_the_calls_of_lambda_itself() {
     let mut consumer =
         identity(&json!([{ "Effect": "Allow", "Action": "sqs:ReceiveMessage", "Resource": "*" }]));
     consumer.services = vec![("sqs:ReceiveMessage", "q".to_owned())];
@@ -170,7 +170,7 @@ fn a_role_must_allow_what_lambda_itself_does() {
 }
 
 #[test]
-fn callers_are_known_by_their_access_keys() {
+fn callers_are_identified_by_their_access_keys() {
     let tested = identity(&json!([{ "Effect": "Allow", "Action": "a:Used", "Resource": "*" }]));
     let permissions = Permissions::new("operator", &[tested]).unwrap();
     let ask = |key: &str, action: &str| {
@@ -206,7 +206,7 @@ fn keys() -> Keys {
 }
 
 #[test]
-fn requests_to_dynamodb_are_the_calls_that_aws_sees_in_them() {
+fn dynamodb_requests_map_to_the_actions_that_iam_checks() {
     let item = |pk: &str| json!({ "pk": { "S": pk }, "sk": { "S": "s" } });
     let put = |pk: &str| json!({ "TableName": "Control", "Item": item(pk) });
     let of_key = |pk: &str| json!({ "TableName": TABLE, "Key": item(pk) });
@@ -268,7 +268,7 @@ fn requests_to_dynamodb_are_the_calls_that_aws_sees_in_them() {
 }
 
 #[test]
-fn an_updates_attributes_are_its_keys_and_those_it_names() {
+fn the_attributes_of_an_update_are_its_keys_and_named_attributes() {
     let body = json!({
         "TableName": "Control", "Key": { "pk": { "S": "a" }, "sk": { "S": "s" } },
         "UpdateExpression": "SET lastUsedAt = :at", "ConditionExpression": "attribute_exists(pk) AND \
@@ -278,14 +278,14 @@ fn an_updates_attributes_are_its_keys_and_those_it_names() {
 }
 
 #[test]
-fn the_log_never_has_more_of_a_key_than_its_kind() {
+fn the_log_shows_only_the_kind_of_a_key() {
     let secret = with_keys(&["PRACTICE#Lakeside", "Lakeside"]).kinds_of_keys();
     assert_eq!(secret, "PRACTICE#…, …");
 }
 
 /// Every function of the project's template allows what Lambda itself needs, also in a VPC.
 #[test]
-fn the_projects_roles_can_be_evaluated() {
+fn the_roles_of_the_project_can_be_evaluated() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml");
     for subnets in ["", "subnet-1"] {
         let parameters =

@@ -94,7 +94,7 @@ impl Running {
         let environment = Arc::new(Environment::new(&function.id));
         pool.shared.environments().insert(token.clone(), Arc::clone(&environment));
         let variables = variables(pool, &token);
-        let log = process::log_path(&pool.shared.settings.logs, &function.binary);
+        let log = process::log_path(&pool.shared.settings.logs, &function.name());
         let binary = pool.binary();
         match pool.shared.launcher.launch(&binary, &variables, &log).await {
             Ok(child) => Ok(Self { number, token, environment, child, stop: pool.shared.stop.clone() }),

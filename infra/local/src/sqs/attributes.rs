@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_checksum_is_over_length_prefixed_name_type_and_value_sorted_by_name() {
+    fn the_checksum_covers_sorted_length_prefixed_attributes() {
         let attributes = json!({
             "b": { "DataType": "Binary", "BinaryValue": "AQI=" },
             "a": { "DataType": "String", "StringValue": "x" },
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attribute_without_a_value_is_refused() {
+    fn an_attribute_without_a_value_is_rejected() {
         let attributes = json!({ "a": { "DataType": "String", "StringValue": "" } });
         assert!(measure(attributes.as_object().unwrap()).is_err());
     }

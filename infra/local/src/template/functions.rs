@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 pub struct Function {
     /// Logical id, e.g. `VisitsFunction`.
     pub id: String,
-    /// Name of folder, package and binary, e.g. `visits`.
+    /// Name of folder, package and binary, e.g. `visits`. Several functions may run one binary.
     pub binary: String,
     /// Maximum duration of an invocation.
     pub timeout: Duration,
@@ -23,6 +23,20 @@ pub struct Function {
     pub routes: Vec<RouteKey>,
     pub queues: Vec<QueueTrigger>,
     pub schedules: Vec<Schedule>,
+}
+
+impl Function {
+    /// Returns the function's name, such as `log-poller` for `LogPollerFunction`.
+    pub fn name(&self) -> String {
+        let mut name = String::new();
+        for letter in self.id.strip_suffix("Function").unwrap_or(&self.id).chars() {
+            if letter.is_ascii_uppercase() && !name.is_empty() {
+                name.push('-');
+            }
+            name.push(letter.to_ascii_lowercase());
+        }
+        name
+    }
 }
 
 /// A route of the HTTP API.
@@ -68,7 +82,7 @@ pub(super) fn function(id: &str, globals: &Map<String, Value>, own: &Map<String,
 fn read(id: &str, globals: &Map<String, Value>, own: &Map<String, Value>) -> Result<Function> {
     let code = text(own, "CodeUri")?.trim_end_matches('/');
     let binary = code.rsplit('/').next().unwrap_or(code).to_owned();
-    let limit = |name| Ok(whole_number(own, name)?.or(whole_number(globals, name)?));
+    let limit = |name| Result::Ok(whole_number(own, name)?.or(whole_number(globals, name)?));
     let mut variables = environment(globals);
     variables.extend(environment(own));
     let mut function = Function {

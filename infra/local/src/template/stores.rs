@@ -100,7 +100,7 @@ pub(super) fn table(id: &str, properties: &Map<String, Value>) -> Result<Table> 
     let mut indexes = vec![];
     for index in properties.get("GlobalSecondaryIndexes").and_then(Value::as_array).into_iter().flatten() {
         let index =
-            index.as_object().ok_or_else(|| Error::Template(format!("{id}: an index is no mapping")))?;
+            index.as_object().ok_or_else(|| Error::Template(format!("{id}: an index is not a mapping")))?;
         let projection = index.get("Projection").and_then(Value::as_object).unwrap_or(&empty);
         let attributes = match projection.get("ProjectionType").and_then(Value::as_str) {
             Some("ALL") => None,

@@ -114,7 +114,7 @@ fn function(id: &str) -> Function {
 }
 
 #[test]
-fn a_functions_environment_is_resolved_for_this_machine() {
+fn the_environment_of_a_function_is_resolved_for_this_machine() {
     let visits = function("VisitsFunction");
     assert_eq!(
         (visits.binary.as_str(), visits.timeout, visits.memory),
@@ -147,7 +147,7 @@ fn routes_keep_their_method_and_path() {
 }
 
 #[test]
-fn triggers_are_read_with_their_limits() {
+fn triggers_are_parsed_with_their_limits() {
     let worker = function("Worker");
     assert_eq!(worker.timeout, Duration::from_mins(1));
     let trigger = QueueTrigger {
@@ -168,13 +168,13 @@ fn triggers_are_read_with_their_limits() {
 }
 
 #[test]
-fn a_resource_whose_condition_fails_is_not_there() {
+fn a_resource_with_a_false_condition_is_omitted() {
     let template = parse(TEMPLATE).unwrap();
     assert!(template.functions.iter().all(|function| function.id != "NotCreated"));
 }
 
 #[test]
-fn tables_queues_and_secrets_are_read() {
+fn tables_queues_and_secrets_are_parsed() {
     let template = parse(TEMPLATE).unwrap();
     let table = &template.tables[0];
     let keys: Vec<_> = table.keys.iter().map(|key| (key.name.as_str(), key.kind.as_str())).collect();
@@ -195,7 +195,7 @@ fn tables_queues_and_secrets_are_read() {
 }
 
 #[test]
-fn functions_have_their_roles_and_what_lambda_does_for_them() {
+fn functions_have_their_roles_and_the_calls_of_lambda() {
     let identities = parse(TEMPLATE).unwrap().identities;
     let of = |function: &str| identities.iter().find(|it| it.function == function).unwrap();
     let role = of("VisitsFunction").role.as_ref().unwrap();
@@ -229,7 +229,7 @@ fn functions_have_their_roles_and_what_lambda_does_for_them() {
 }
 
 #[test]
-fn what_has_no_local_counterpart_is_refused_with_its_place() {
+fn an_unsupported_resource_is_rejected_with_its_location() {
     for (from, to, complaint) in [
         ("rate(1 day)", "cron(0 12 * * ? *)", "rate(…) only"),
         ("TABLE: !Ref Control", "TABLE: !Ref Nowhere", "VisitsFunction.Environment: there is no"),
@@ -261,6 +261,6 @@ fn what_has_no_local_counterpart_is_refused_with_its_place() {
 }
 
 #[test]
-fn the_api_takes_as_many_requests_as_its_settings_say() {
+fn the_api_throttling_comes_from_its_settings() {
     assert_eq!(parse(TEMPLATE).unwrap().throttling, Some(Throttling { rate: 100, burst: 200 }));
 }

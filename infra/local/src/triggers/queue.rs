@@ -217,20 +217,20 @@ mod tests {
     }
 
     #[test]
-    fn saying_nothing_is_success() {
+    fn an_empty_reply_means_success() {
         for answer in ["", "null", "{}", r#"{"batchItemFailures":null}"#, r#"{"batchItemFailures":[]}"#] {
             assert_eq!(failures(answer.as_bytes(), &batch()), Failed::None, "{answer}");
         }
     }
 
     #[test]
-    fn named_messages_failed_alone() {
+    fn only_the_named_messages_failed() {
         let answer = br#"{"batchItemFailures":[{"itemIdentifier":"b"}]}"#;
         assert_eq!(failures(answer, &batch()), Failed::These(HashSet::from(["b".to_owned()])));
     }
 
     #[test]
-    fn nonsense_fails_the_whole_batch() {
+    fn an_invalid_reply_fails_the_whole_batch() {
         for answer in [
             "no json",
             "7",

@@ -3,7 +3,7 @@ use std::fs;
 use officepro_local::binaries;
 
 #[tokio::test]
-async fn cargo_builds_the_named_packages_and_says_where_their_binaries_are() {
+async fn cargo_builds_the_named_packages_and_returns_their_binaries() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
     fs::write(root.join("Cargo.toml"), "[workspace]\nmembers = [\"good\", \"bad\"]\nresolver = \"3\"\n")

@@ -117,12 +117,12 @@ async fn is_made_once(server: Option<&str>) {
 }
 
 #[tokio::test]
-async fn demo_data_in_files_is_made_once() {
+async fn demo_data_in_files_is_created_once() {
     is_made_once(None).await;
 }
 
 #[tokio::test]
-async fn demo_data_on_a_server_is_made_once() {
+async fn demo_data_on_a_server_is_created_once() {
     is_made_once(Some(&server())).await;
 }
 
@@ -155,17 +155,17 @@ async fn events_are_emitted(server: Option<&str>) {
 }
 
 #[tokio::test]
-async fn the_emr_can_be_played_in_files() {
+async fn the_emr_can_be_simulated_in_files() {
     events_are_emitted(None).await;
 }
 
 #[tokio::test]
-async fn the_emr_can_be_played_on_a_server() {
+async fn the_emr_can_be_simulated_on_a_server() {
     events_are_emitted(Some(&server())).await;
 }
 
 #[tokio::test]
-async fn demo_json_tells_its_owner_alone_how_to_call() {
+async fn demo_json_lists_the_keys_for_its_owner_only() {
     let root = tempfile::tempdir().unwrap();
     let demo = start(root.path(), BASE, None).await.unwrap();
     let file = root.path().join("demo.json");
@@ -186,7 +186,7 @@ async fn demo_json_tells_its_owner_alone_how_to_call() {
 }
 
 #[tokio::test]
-async fn the_demos_databases_are_closed_before_functions_open_them() {
+async fn the_demo_databases_are_closed_before_functions_open_them() {
     let root = tempfile::tempdir().unwrap();
     let stores = Stores::start(&template(), DataDir::open(root.path()).unwrap()).await.unwrap();
     demo::prepare(&stores, BASE, None).await.unwrap();
@@ -195,11 +195,11 @@ async fn the_demos_databases_are_closed_before_functions_open_them() {
         ["practices/DemoOffice.sqlite-wal", "practices/LakesideClinic.sqlite-wal", "catalog.sqlite-wal"];
     let open: Vec<_> = logs.into_iter().filter(|log| root.path().join(log).exists()).collect();
     stores.stop().await;
-    assert_eq!(open, Vec::<&str>::new(), "a function that opens one now can find it locked");
+    assert_eq!(open, Vec::<&str>::new(), "a function that opens one now may find it locked");
 }
 
 #[tokio::test]
-async fn there_is_time_left_for_new_visits() {
+async fn the_demo_schedule_has_time_left_for_new_visits() {
     let root = tempfile::tempdir().unwrap();
     start(root.path(), BASE, None).await.unwrap();
     let db = open(root.path(), "DemoOffice").await;
@@ -223,7 +223,7 @@ async fn there_is_time_left_for_new_visits() {
 }
 
 #[tokio::test]
-async fn a_server_user_who_may_only_create_databases_is_enough() {
+async fn the_server_user_needs_only_createdb() {
     let mut admin = sqlx::PgConnection::connect(&server()).await.unwrap();
     let role = format!("plain_{}", std::process::id());
     let create = format!("create role {role} login createdb password 'plain'");
@@ -238,7 +238,7 @@ async fn a_server_user_who_may_only_create_databases_is_enough() {
 }
 
 #[tokio::test]
-async fn practices_do_not_move_by_themselves() {
+async fn practices_change_servers_only_with_fresh() {
     let root = tempfile::tempdir().unwrap();
     start(root.path(), BASE, None).await.unwrap();
     let moved = start(root.path(), BASE, Some("postgres://nobody@127.0.0.1:9/postgres")).await;

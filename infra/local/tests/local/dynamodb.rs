@@ -32,7 +32,7 @@ fn client(endpoint: &str) -> Client {
 }
 
 #[tokio::test]
-async fn tables_are_made_from_the_template_and_keep_their_items() {
+async fn tables_are_created_from_the_template_and_keep_their_items() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("dynamodb.sqlite");
     let first = DynamoDb::start(&file, &[table()]).await.unwrap();
@@ -60,7 +60,7 @@ async fn tables_are_made_from_the_template_and_keep_their_items() {
 }
 
 #[tokio::test]
-async fn a_table_that_no_longer_fits_the_template_is_refused_with_advice() {
+async fn a_table_that_differs_from_the_template_is_rejected_with_advice() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("dynamodb.sqlite");
     DynamoDb::start(&file, &[table()]).await.unwrap().stop().await;
@@ -71,7 +71,7 @@ async fn a_table_that_no_longer_fits_the_template_is_refused_with_advice() {
 }
 
 #[tokio::test]
-async fn an_index_holds_what_the_template_says() {
+async fn an_index_projects_the_attributes_in_the_template() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("dynamodb.sqlite");
     let mut table = table();

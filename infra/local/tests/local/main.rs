@@ -7,6 +7,7 @@ mod permissions;
 mod probe;
 mod program;
 mod runtime;
+mod secret_pair;
 mod sqs;
 mod template;
 mod triggers;

@@ -50,7 +50,7 @@ impl Code {
         outcome(get.key("sk", text("x")).send().await)
     }
 
-    async fn answer_kept(&self, key: &str) -> String {
+    async fn store_response(&self, key: &str) -> String {
         let put = self.dynamodb.put_item().table_name("EphemeralTable").item("pk", text(key));
         outcome(put.send().await)
     }
@@ -93,7 +93,7 @@ async fn stores(folder: &Path, from: &str, to: &str) -> Result<Stores, String> {
 }
 
 #[tokio::test]
-async fn a_function_can_do_what_its_role_allows_and_nothing_else() {
+async fn a_function_can_do_only_what_its_role_allows() {
     let folder = tempfile::tempdir().unwrap();
     let stores = stores(folder.path(), "", "").await.unwrap();
     let (auth, fanout) = (Code::of(&stores, "AuthFunction"), Code::of(&stores, "WebhookFanoutFunction"));
@@ -135,7 +135,7 @@ async fn a_function_can_do_what_its_role_allows_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn every_part_of_a_transaction_is_asked_for() {
+async fn every_item_of_a_transaction_is_authorized() {
     let folder = tempfile::tempdir().unwrap();
     let stores = stores(folder.path(), "", "").await.unwrap();
     let portal = Code::of(&stores, "PortalFunction");
@@ -153,16 +153,16 @@ async fn every_part_of_a_transaction_is_asked_for() {
 }
 
 #[tokio::test]
-async fn an_action_that_is_missing_in_the_template_is_refused_here_as_well() {
+async fn an_action_missing_from_the_template_is_denied_locally_too() {
     let (from, to) = ("Action: [dynamodb:PutItem, dynamodb:DeleteItem]", "Action: dynamodb:DeleteItem");
     for (from, to, expected) in [("", "", "done"), (from, to, "AccessDeniedException")] {
         let folder = tempfile::tempdir().unwrap();
         let stores = stores(folder.path(), from, to).await.unwrap();
         let webhooks = Code::of(&stores, "WebhooksFunction");
-        let kept = webhooks.answer_kept("ANSWER#1").await;
+        let kept = webhooks.store_response("ANSWER#1").await;
         assert!(kept.starts_with(expected), "{kept}");
         assert!(
-            webhooks.answer_kept("SESSION#1").await.starts_with("AccessDeniedException"),
+            webhooks.store_response("SESSION#1").await.starts_with("AccessDeniedException"),
             "another's keys"
         );
         stores.stop().await;
@@ -170,7 +170,7 @@ async fn an_action_that_is_missing_in_the_template_is_refused_here_as_well() {
 }
 
 #[tokio::test]
-async fn a_stack_whose_roles_lack_what_lambda_needs_does_not_start() {
+async fn a_stack_does_not_start_if_a_role_lacks_what_lambda_needs() {
     let folder = tempfile::tempdir().unwrap();
     let (from, to) =
         ("[sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes]", "sqs:ReceiveMessage");
@@ -179,7 +179,7 @@ async fn a_stack_whose_roles_lack_what_lambda_needs_does_not_start() {
 }
 
 #[tokio::test]
-async fn strangers_reach_no_store() {
+async fn unknown_callers_reach_no_store() {
     let folder = tempfile::tempdir().unwrap();
     let stores = stores(folder.path(), "", "").await.unwrap();
     let mut variables = stores.sdk_environment("AuthFunction");

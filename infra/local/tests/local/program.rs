@@ -130,7 +130,7 @@ impl Running {
 }
 
 #[tokio::test]
-async fn a_request_becomes_an_event_and_the_answer_a_response() {
+async fn a_request_becomes_an_event_and_the_reply_a_response() {
     let project = Project::new();
     let running = project.start().await;
     let function = async {
@@ -180,7 +180,7 @@ async fn a_request_becomes_an_event_and_the_answer_a_response() {
 }
 
 #[tokio::test]
-async fn kill_9_of_the_stack_ends_its_functions_and_loses_no_acknowledged_message() {
+async fn kill_9_ends_the_functions_and_loses_no_acknowledged_message() {
     let project = Project::new();
     let mut running = project.start().await;
     let client = sqs::client(&running.url("sqsUrl"), &running.url("accessKey"));
@@ -235,7 +235,7 @@ async fn kill_9_of_the_stack_ends_its_functions_and_loses_no_acknowledged_messag
 }
 
 #[tokio::test]
-async fn messages_reach_the_function_and_only_failed_ones_come_back() {
+async fn messages_reach_the_function_and_only_failed_ones_are_redelivered() {
     let project = Project::new();
     let running = project.start().await;
     let client = sqs::client(&running.url("sqsUrl"), &running.url("accessKey"));
@@ -252,7 +252,7 @@ async fn messages_reach_the_function_and_only_failed_ones_come_back() {
 
     let (id, event) = process.next().await;
     let event: Value = serde_json::from_slice(&event).unwrap();
-    assert_eq!(event["Records"][0]["body"], "first", "it comes back");
+    assert_eq!(event["Records"][0]["body"], "first", "it is redelivered");
     assert_eq!(event["Records"][0]["attributes"]["ApproximateReceiveCount"], "2");
     process.respond(&id, r#"{"batchItemFailures":[]}"#).await;
     let attributes = || async {
@@ -275,7 +275,7 @@ async fn messages_reach_the_function_and_only_failed_ones_come_back() {
 }
 
 #[tokio::test]
-async fn what_was_in_work_when_the_stack_died_is_taken_up_by_the_next() {
+async fn a_new_stack_redelivers_the_messages_in_flight_at_a_crash() {
     let project = Project::new();
     let mut running = project.start().await;
     let client = sqs::client(&running.url("sqsUrl"), &running.url("accessKey"));

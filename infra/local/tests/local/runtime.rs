@@ -16,12 +16,12 @@ fn success(text: &str) -> InvocationResult {
 }
 
 /// Waits long enough for something wrong to happen.
-async fn a_moment() {
+async fn wait_a_moment() {
     tokio::time::sleep(Duration::from_millis(150)).await;
 }
 
 #[tokio::test]
-async fn a_runtime_gets_the_event_with_its_headers_and_the_caller_the_response() {
+async fn a_runtime_gets_the_event_and_the_caller_gets_the_response() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let now = || jiff::Timestamp::now().as_millisecond();
     let before = now();
@@ -58,7 +58,7 @@ async fn a_runtime_gets_the_event_with_its_headers_and_the_caller_the_response()
 }
 
 #[tokio::test]
-async fn an_error_of_the_function_is_the_callers_outcome_and_the_environment_stays() {
+async fn a_function_error_reaches_the_caller_and_keeps_the_environment() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let invocation = bench.invoke("{}");
     let process = bench.process().await;
@@ -75,7 +75,7 @@ async fn an_error_of_the_function_is_the_callers_outcome_and_the_environment_sta
 }
 
 #[tokio::test]
-async fn the_next_invocation_waits_until_every_extension_is_done_but_the_reply_does_not() {
+async fn the_next_invocation_waits_for_extensions_but_the_reply_does_not() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let first = bench.invoke("1");
     let process = bench.process().await;
@@ -102,7 +102,10 @@ async fn the_next_invocation_waits_until_every_extension_is_done_but_the_reply_d
         (Some("INVOKE"), Some(id.as_str()))
     );
     assert!(event["deadlineMs"].is_u64() && event["tracing"]["type"] == "X-Amzn-Trace-Id");
-    assert!(timeout(Duration::from_millis(50), &mut silent_next).await.is_err(), "it asked for no events");
+    assert!(
+        timeout(Duration::from_millis(50), &mut silent_next).await.is_err(),
+        "it registered for no events"
+    );
 
     process.respond(&id, "one").await;
     assert_eq!(first.await.unwrap().unwrap(), success("one"), "the reply goes out at once");
@@ -117,7 +120,7 @@ async fn the_next_invocation_waits_until_every_extension_is_done_but_the_reply_d
 }
 
 #[tokio::test]
-async fn an_environment_whose_extension_goes_on_for_long_takes_up_nobodys_concurrency() {
+async fn a_slow_extension_uses_no_concurrency() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let first = bench.invoke("1");
     let process = bench.process().await;
@@ -135,7 +138,7 @@ async fn an_environment_whose_extension_goes_on_for_long_takes_up_nobodys_concur
 }
 
 #[tokio::test]
-async fn an_extension_is_refused_what_lambda_refuses_internal_extensions() {
+async fn an_extension_has_the_limits_of_an_internal_extension() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let _invocation = bench.invoke("{}");
     let process = bench.process().await;
@@ -153,7 +156,7 @@ async fn an_extension_is_refused_what_lambda_refuses_internal_extensions() {
 }
 
 #[tokio::test]
-async fn a_function_that_overruns_is_killed_at_its_timeout_and_replaced() {
+async fn a_function_is_killed_at_its_timeout_and_replaced() {
     let bench = Bench::new(Duration::from_secs(1), 1, IDLE).await;
     let invocation = bench.invoke("{}");
     let process = bench.process().await;
@@ -171,13 +174,13 @@ async fn a_function_that_overruns_is_killed_at_its_timeout_and_replaced() {
 }
 
 #[tokio::test]
-async fn a_killed_process_fails_its_invocation_and_only_that() {
+async fn a_killed_process_fails_only_its_own_invocation() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let hit = bench.invoke("1");
     let process = bench.process().await;
     process.next().await;
     let waiting = bench.invoke("2");
-    a_moment().await;
+    wait_a_moment().await;
     process.kill();
     let InvocationResult::Failure(error) = hit.await.unwrap().unwrap() else { panic!("it succeeded") };
     assert_eq!(error["errorType"], "Runtime.ExitError");
@@ -189,8 +192,8 @@ async fn a_killed_process_fails_its_invocation_and_only_that() {
     assert_eq!(waiting.await.unwrap().unwrap(), success("two"));
 
     // Killing an idle process affects nobody.
-    let runtime = process_in_next(&replacement);
-    a_moment().await;
+    let runtime = poll_in_background(&replacement);
+    wait_a_moment().await;
     replacement.kill();
     runtime.abort();
     eventually("its end", || (bench.host.process_count("Probe") == 0).then_some(())).await;
@@ -202,7 +205,7 @@ async fn a_killed_process_fails_its_invocation_and_only_that() {
 }
 
 /// Lets the process ask for its next invocation in the background.
-fn process_in_next(process: &crate::probe::Process) -> tokio::task::JoinHandle<()> {
+fn poll_in_background(process: &crate::probe::Process) -> tokio::task::JoinHandle<()> {
     let copy = crate::probe::Process::copy(process);
     tokio::spawn(async move {
         copy.call(Method::GET, "/2018-06-01/runtime/invocation/next", &[], "").await;
@@ -210,7 +213,7 @@ fn process_in_next(process: &crate::probe::Process) -> tokio::task::JoinHandle<(
 }
 
 #[tokio::test]
-async fn an_init_error_is_the_waiting_callers_outcome() {
+async fn an_init_error_reaches_the_waiting_caller() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let invocation = bench.invoke("{}");
     let process = bench.process().await;
@@ -223,13 +226,13 @@ async fn an_init_error_is_the_waiting_callers_outcome() {
 }
 
 #[tokio::test]
-async fn load_starts_environments_up_to_the_limit_and_idle_ones_go_but_the_last() {
+async fn environments_scale_with_load_and_the_last_idle_one_stays() {
     let bench = Bench::new(LONG, 2, Duration::from_millis(300)).await;
     let invocations = [bench.invoke("1"), bench.invoke("2"), bench.invoke("3")];
     let (one, two) = (bench.process().await, bench.process().await);
     let (first, _) = one.next().await;
     let (second, _) = two.next().await;
-    a_moment().await;
+    wait_a_moment().await;
     assert_eq!(bench.host.process_count("Probe"), 2, "the third waits");
     one.respond(&first, "a").await;
     let (third, event) = one.next().await;
@@ -239,7 +242,7 @@ async fn load_starts_environments_up_to_the_limit_and_idle_ones_go_but_the_last(
     for invocation in invocations {
         assert!(matches!(invocation.await.unwrap().unwrap(), InvocationResult::Success(_)));
     }
-    let (_one, _two) = (process_in_next(&one), process_in_next(&two));
+    let (_one, _two) = (poll_in_background(&one), poll_in_background(&two));
     eventually("the end of one", || (bench.host.process_count("Probe") == 1).then_some(())).await;
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert_eq!(bench.host.process_count("Probe"), 1);
@@ -247,7 +250,7 @@ async fn load_starts_environments_up_to_the_limit_and_idle_ones_go_but_the_last(
 }
 
 #[tokio::test]
-async fn stopping_ends_every_process_and_refuses_more() {
+async fn stopping_ends_every_process_and_rejects_new_invocations() {
     let bench = Bench::new(LONG, 2, IDLE).await;
     let unanswered = bench.invoke("1");
     let process = bench.process().await;
@@ -259,7 +262,7 @@ async fn stopping_ends_every_process_and_refuses_more() {
 }
 
 #[tokio::test]
-async fn an_unknown_environment_a_wrong_call_and_a_huge_response_are_refused() {
+async fn unknown_environments_wrong_calls_and_huge_responses_are_rejected() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let invocation = bench.invoke("{}");
     let mut process = bench.process().await;
@@ -274,7 +277,7 @@ async fn an_unknown_environment_a_wrong_call_and_a_huge_response_are_refused() {
 }
 
 #[tokio::test]
-async fn output_goes_to_the_functions_log() {
+async fn output_is_written_to_the_function_log() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let _invocation = bench.invoke("{}");
     let process = bench.process().await;
@@ -284,7 +287,7 @@ async fn output_goes_to_the_functions_log() {
 }
 
 #[tokio::test]
-async fn a_new_version_takes_over_once_it_is_up_and_the_old_one_finishes_what_it_has_begun() {
+async fn a_new_version_takes_over_while_the_old_one_finishes_its_calls() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let begun = bench.invoke("1");
     let old = bench.process().await;
@@ -299,14 +302,14 @@ async fn a_new_version_takes_over_once_it_is_up_and_the_old_one_finishes_what_it
     assert!(is_alive(old.pid), "its invocation isn't over");
     old.respond(&first, "one").await;
     assert_eq!(begun.await.unwrap().unwrap(), success("one"));
-    let waiting = process_in_next(&old);
+    let waiting = poll_in_background(&old);
     eventually("the end of the old version", || (!is_alive(old.pid)).then_some(())).await;
     waiting.abort();
     eventually("only the new one", || (bench.host.process_count("Probe") == 1).then_some(())).await;
 }
 
 #[tokio::test]
-async fn environments_of_a_new_version_come_up_one_after_the_other() {
+async fn environments_of_a_new_version_start_one_by_one() {
     let bench = Bench::new(LONG, 2, IDLE).await;
     let _begun = [bench.invoke("1"), bench.invoke("2")];
     for _ in 0..2 {
@@ -314,18 +317,18 @@ async fn environments_of_a_new_version_come_up_one_after_the_other() {
     }
     bench.host.deploy(&BTreeMap::from([("probe".to_owned(), script())]));
     let first = bench.process().await;
-    a_moment().await;
-    assert!(bench.started().is_none(), "the first has not come up");
-    let first = process_in_next(&first);
+    wait_a_moment().await;
+    assert!(bench.started().is_none(), "the first has not started");
+    let first = poll_in_background(&first);
     let second = bench.process().await;
-    let second = process_in_next(&second);
+    let second = poll_in_background(&second);
     bench.host.stop().await;
     first.abort();
     second.abort();
 }
 
 #[tokio::test]
-async fn a_version_that_does_not_come_up_replaces_nothing() {
+async fn a_version_that_fails_to_start_replaces_nothing() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let _first = bench.invoke("1");
     let old = bench.process().await;
@@ -333,9 +336,9 @@ async fn a_version_that_does_not_come_up_replaces_nothing() {
     old.respond(&id, "one").await;
     let copy = Process::copy(&old);
     let runtime = tokio::spawn(async move { copy.next().await });
-    a_moment().await;
+    wait_a_moment().await;
     bench.host.deploy(&BTreeMap::from([("probe".to_owned(), "/nowhere/bootstrap".into())]));
-    a_moment().await;
+    wait_a_moment().await;
     let after = bench.invoke("2");
     let (id, event) = runtime.await.unwrap();
     assert_eq!(&*event, b"2");
@@ -344,7 +347,7 @@ async fn a_version_that_does_not_come_up_replaces_nothing() {
 }
 
 #[tokio::test]
-async fn a_new_version_starts_when_every_invocation_has_an_environment() {
+async fn a_new_version_starts_once_no_invocation_waits() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let begun = bench.invoke("1");
     let old = bench.process().await;
@@ -352,7 +355,7 @@ async fn a_new_version_starts_when_every_invocation_has_an_environment() {
     let waiting = bench.invoke("2");
     bench.waits(1).await;
     bench.host.deploy(&BTreeMap::from([("probe".to_owned(), script())]));
-    a_moment().await;
+    wait_a_moment().await;
     assert!(
         bench.started().is_none(),
         "its start would take the processor from the old version, which is late already"
@@ -365,12 +368,12 @@ async fn a_new_version_starts_when_every_invocation_has_an_environment() {
     for invocation in [begun, waiting] {
         assert!(matches!(invocation.await.unwrap().unwrap(), InvocationResult::Success(_)));
     }
-    let (_old, _new) = (process_in_next(&old), process_in_next(&new));
+    let (_old, _new) = (poll_in_background(&old), poll_in_background(&new));
     eventually("the end of the old version", || (!is_alive(old.pid)).then_some(())).await;
 }
 
 #[tokio::test]
-async fn invocations_that_find_every_environment_busy_wait_until_as_many_wait_as_may() {
+async fn invocations_queue_for_a_busy_environment_up_to_a_limit() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let busy = bench.invoke("busy");
     let process = bench.process().await;
@@ -389,7 +392,7 @@ async fn invocations_that_find_every_environment_busy_wait_until_as_many_wait_as
 }
 
 #[tokio::test]
-async fn a_caller_that_has_gone_away_leaves_its_place_in_the_queue() {
+async fn a_disconnected_caller_leaves_the_queue() {
     let bench = Bench::new(LONG, 1, IDLE).await;
     let _busy = bench.invoke("busy");
     let process = bench.process().await;

@@ -83,7 +83,7 @@ fn attribute<'a>(message: &'a Message, name: &MessageSystemAttributeName) -> Opt
 }
 
 #[tokio::test]
-async fn a_message_arrives_whole_and_is_hidden_until_it_is_deleted() {
+async fn a_received_message_is_complete_and_hidden_until_it_is_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let bench = bench(folder.path()).await;
     let text = MessageAttributeValue::builder().data_type("String").string_value("v").build().unwrap();
@@ -138,7 +138,7 @@ async fn woken(
 }
 
 #[tokio::test]
-async fn a_long_poll_wakes_for_a_new_message_a_delayed_one_and_one_given_back() {
+async fn a_long_poll_wakes_for_new_delayed_and_released_messages() {
     let folder = tempfile::tempdir().unwrap();
     let bench = bench(folder.path()).await;
     let send = async || {
@@ -162,7 +162,7 @@ async fn a_long_poll_wakes_for_a_new_message_a_delayed_one_and_one_given_back() 
 }
 
 #[tokio::test]
-async fn what_is_delayed_is_counted_and_not_received() {
+async fn a_delayed_message_is_counted_but_not_received() {
     let folder = tempfile::tempdir().unwrap();
     let bench = bench(folder.path()).await;
     let send = bench.client.send_message().queue_url(&bench.url).message_body("delayed");
@@ -200,7 +200,7 @@ async fn a_message_received_too_often_moves_to_the_dead_letter_queue() {
 }
 
 #[tokio::test]
-async fn a_stale_receipt_deletes_nothing_and_cannot_change_visibility() {
+async fn a_stale_receipt_cannot_delete_or_change_visibility() {
     let folder = tempfile::tempdir().unwrap();
     let bench = bench(folder.path()).await;
     bench.send("once").await;
@@ -217,7 +217,7 @@ async fn a_stale_receipt_deletes_nothing_and_cannot_change_visibility() {
 }
 
 #[tokio::test]
-async fn a_batch_answers_entry_by_entry() {
+async fn a_batch_returns_one_result_per_entry() {
     let folder = tempfile::tempdir().unwrap();
     let bench = bench(folder.path()).await;
     let entry = |id: &str, body: &str| {
@@ -246,7 +246,7 @@ async fn a_batch_answers_entry_by_entry() {
 }
 
 #[tokio::test]
-async fn the_sdk_sees_its_typed_errors() {
+async fn the_sdk_gets_its_typed_errors() {
     let folder = tempfile::tempdir().unwrap();
     let bench = bench(folder.path()).await;
     let client = &bench.client;
@@ -270,7 +270,7 @@ async fn the_sdk_sees_its_typed_errors() {
 }
 
 #[tokio::test]
-async fn sizes_and_times_have_their_limits() {
+async fn sizes_and_times_are_limited() {
     let folder = tempfile::tempdir().unwrap();
     let bench = bench(folder.path()).await;
     let send = || bench.client.send_message().queue_url(&bench.url);
@@ -289,7 +289,7 @@ async fn sizes_and_times_have_their_limits() {
 }
 
 #[tokio::test]
-async fn competing_consumers_get_every_message_once() {
+async fn competing_consumers_receive_every_message_once() {
     let folder = tempfile::tempdir().unwrap();
     let bench = bench(folder.path()).await;
     for chunk in 0..20 {
@@ -318,7 +318,7 @@ async fn competing_consumers_get_every_message_once() {
 }
 
 #[tokio::test]
-async fn purge_and_list_work() {
+async fn queues_can_be_purged_and_listed() {
     let folder = tempfile::tempdir().unwrap();
     let bench = bench(folder.path()).await;
     bench.send("gone").await;
@@ -329,7 +329,7 @@ async fn purge_and_list_work() {
 }
 
 #[tokio::test]
-async fn a_group_that_sent_thousands_holds_up_no_other() {
+async fn a_group_with_thousands_of_messages_delays_no_other_group() {
     let folder = tempfile::tempdir().unwrap();
     let bench = bench(folder.path()).await;
     for first in (0..2_420).step_by(10) {
@@ -358,7 +358,7 @@ async fn a_group_that_sent_thousands_holds_up_no_other() {
     }
     let next = bench.receive().await;
     let mut bodies: Vec<&str> = next.iter().map(|it| it.body.as_deref().unwrap()).collect();
-    assert_eq!(bodies.len(), 10, "what nobody else wants the noisy one gets");
+    assert_eq!(bodies.len(), 10, "the noisy one gets the unused capacity");
     let quiet: Vec<&str> = bodies.extract_if(.., |it| !it.starts_with("noisy")).collect();
     assert_eq!(quiet, ["quiet 0", "other 0", "quiet 1", "other 1"]);
     assert_eq!(

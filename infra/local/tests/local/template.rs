@@ -29,3 +29,24 @@ fn the_projects_own_template_can_be_run_locally() {
         }
     }
 }
+
+#[test]
+fn each_lane_of_the_fan_out_reads_its_own_queue_with_one_program() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let template = Template::read(&root.join("template.yaml"), &LocalResources::default()).unwrap();
+    let lanes: Vec<_> = template
+        .functions
+        .iter()
+        .filter(|function| function.binary == "webhook-fanout")
+        .map(|function| {
+            let lane = function.environment.get("WEBHOOK_LANE").map(String::as_str);
+            let [queue] = &function.queues[..] else { panic!("{} has several queues", function.id) };
+            (function.name(), queue.queue.as_str(), lane)
+        })
+        .collect();
+    let expected = [
+        ("slow-fanout".to_owned(), "SlowEventsQueue", Some("slow")),
+        ("webhook-fanout".to_owned(), "EventsQueue", None),
+    ];
+    assert_eq!(lanes, expected);
+}

@@ -55,7 +55,7 @@ fn answers(process: Process, words: &Words) -> JoinHandle<()> {
 }
 
 #[tokio::test]
-async fn a_schedule_runs_at_the_start_and_at_every_interval_but_never_twice_at_once() {
+async fn a_schedule_runs_at_start_and_every_interval_without_overlap() {
     const MISSED: usize = 8;
     let bench = Bench::new(TIMEOUT, 2, TIMEOUT).await;
     let (sqs, _) = queues(bench.folder.path()).await;
@@ -86,13 +86,13 @@ async fn a_schedule_runs_at_the_start_and_at_every_interval_but_never_twice_at_o
     let before = count("free");
     eventually("runs of both", || (count("held") > 0 && count("free") >= before + 4).then_some(())).await;
     let (held, free) = (count("held"), count("free") - before);
-    assert!(held < free + MISSED / 2, "what was missed is made up for: {held} beside {free}");
+    assert!(held < free + MISSED / 2, "missed runs are made up for: {held} beside {free}");
     triggers.stop_taking();
     ends("the triggers", triggers.finished()).await;
 }
 
 #[tokio::test]
-async fn a_batch_that_is_not_full_waits_for_more_and_a_failed_one_comes_back_whole() {
+async fn a_partial_batch_waits_and_a_failed_batch_is_redelivered_whole() {
     let bench = Bench::new(TIMEOUT, 4, TIMEOUT).await;
     let (sqs, endpoint) = queues(bench.folder.path()).await;
     let mut function = with_queue(Duration::from_hours(1));
@@ -123,7 +123,7 @@ async fn a_batch_that_is_not_full_waits_for_more_and_a_failed_one_comes_back_who
 }
 
 #[tokio::test]
-async fn a_batch_that_never_fills_goes_out_when_its_window_is_over() {
+async fn a_partial_batch_is_sent_when_its_window_ends() {
     let bench = Bench::new(TIMEOUT, 4, TIMEOUT).await;
     let (sqs, _) = queues(bench.folder.path()).await;
     let function = with_queue(Duration::from_millis(100));
@@ -159,11 +159,11 @@ async fn left(endpoint: &str) -> BTreeMap<&'static str, usize> {
 
 async fn in_flight(endpoint: &str, count: usize) {
     let taken = async { while left(endpoint).await["NotVisible"] != count {} };
-    ends("what is taken off the queue", taken).await;
+    ends("messages received from the queue", taken).await;
 }
 
 #[tokio::test]
-async fn no_more_batches_are_in_work_at_once_than_the_trigger_allows() {
+async fn concurrent_batches_stay_within_the_limit_of_the_trigger() {
     let bench = Bench::new(TIMEOUT, 4, TIMEOUT).await;
     let (sqs, _) = queues(bench.folder.path()).await;
     let mut function = with_queue(Duration::ZERO);
@@ -176,7 +176,7 @@ async fn no_more_batches_are_in_work_at_once_than_the_trigger_allows() {
     // The pollers woken together with these two have had ample time to take the others.
     let rest = Receive { maximum: 10, visibility_timeout: None, wait: Duration::ZERO };
     let left = sqs.service.receive("Events", rest).await.unwrap();
-    assert_eq!(left.len(), 2, "what is not in work is left in the queue");
+    assert_eq!(left.len(), 2, "other messages stay in the queue");
     for (process, id) in [(&one, first), (&two, second)] {
         process.respond(&id, "{}").await;
     }

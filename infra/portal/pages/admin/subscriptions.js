@@ -56,11 +56,11 @@ function Question({ act: { kind, subscription }, work, onClose }) {
   const of = nameOf(subscription);
   if (kind === 'pause') {
     return html`<${Confirm} title=${`Pause webhooks of ${of}?`} action="Pause" work=${work} onClose=${onClose}>
-      <p>Nothing is sent until the subscription is resumed. Deliveries continue by themselves if that happens within about a day.</p><//>`;
+      <p>Nothing is sent until the subscription is resumed. Deliveries resume automatically if that happens within about a day.</p><//>`;
   }
   if (kind === 'resume') {
     return html`<${Confirm} title=${`Resume webhooks of ${of}?`} action="Resume" work=${work} onClose=${onClose}>
-      <p>Deliveries that the pause held back are sent gradually, each after at most the time that it has waited.</p><//>`;
+      <p>Deliveries held back by the pause are sent gradually. None waits longer than it has already waited.</p><//>`;
   }
   return html`<${Confirm} title=${`Delete the subscription of ${of}?`} action="Delete" danger work=${work} onClose=${onClose}>
     <p>Nothing more is sent, not even waiting retries. The partner can sign up again if it has access.</p><//>`;

@@ -65,7 +65,7 @@ function Figures({ data: { summary, queue } }) {
     <${Tile} name="Deliveries" value=${formatNumber(summary.totalDeliveries)} note=${`${formatNumber(summary.failedDeliveries)} have not succeeded`} />
     <${Tile} name="Success Rate" value=${summary.totalDeliveries ? `${summary.successRate}%` : '–'} note=${summary.totalDeliveries ? 'Of all deliveries' : 'Nothing delivered yet'} />
     <${Tile} name="Due Retries" value=${formatNumber(queue.dueRetries)} note=${oldest ? html`Oldest open: ${oldest.eventId}, <${Time} at=${oldest.createdAt} ago />` : 'No delivery is waiting'} />
-    <${Tile} name="Dead Letters" value=${queue.deadLetters === null ? '?' : formatNumber(queue.deadLetters)} note=${queue.deadLetters === null ? 'The queue cannot be read now' : 'The platform failed to process them'} />
+    <${Tile} name="Dead Letters" value=${queue.deadLetters === null ? '?' : formatNumber(queue.deadLetters)} note=${queue.deadLetters === null ? 'The queue cannot be read right now' : 'The platform failed to process them'} />
   </div>`;
 }
 
@@ -94,7 +94,7 @@ function DataProblems({ data }) {
         { label: 'Last id', cell: (/** @type {any} */ it) => html`<code>${it.lastId}</code>` },
         { label: 'Last seen', class: 'nowrap', cell: (/** @type {any} */ it) => html`<${Time} at=${it.lastSeenAt} ago />` },
       ]} />`
-    : html`<${Empty}>No unreadable row was found.<//>`}<//>`;
+    : html`<${Empty}>No unreadable rows were found.<//>`}<//>`;
 }
 
 /** @param {{data: import('../../lib/types').Monitor}} props */

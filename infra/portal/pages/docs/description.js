@@ -15,7 +15,7 @@ export function readDescription(description) {
   const all = new Map();
   for (const [path, methods] of Object.entries(description.paths)) {
     for (const [method, found] of Object.entries(/** @type {any} */ (methods))) {
-      const operation = read(method.toUpperCase(), path, found);
+      const operation = read(description, method.toUpperCase(), path, found);
       all.set(`${operation.method} ${path}`, { tag: found.tags?.[0] ?? '', operation });
     }
   }
@@ -30,8 +30,8 @@ export function readDescription(description) {
   }).filter((section) => section.operations.length);
 }
 
-/** @param {string} method @param {string} path @param {any} found @returns {Operation} */
-function read(method, path, found) {
+/** @param {any} description @param {string} method @param {string} path @param {any} found @returns {Operation} */
+function read(description, method, path, found) {
   const security = /** @type {Record<string, string[]>[]} */ (found.security ?? []);
   const access = security.some((it) => 'adminSecret' in it) ? 'admin' : security.some((it) => 'accessToken' in it) ? 'partner' : 'open';
   return {
@@ -40,19 +40,19 @@ function read(method, path, found) {
     path,
     summary: found.summary ?? '',
     description: found.description ?? '',
-    parameters: found.parameters ?? [],
+    parameters: (found.parameters ?? []).map((/** @type {any} */ it) => resolve(description, it)),
     body: found.requestBody?.content?.['application/json']?.schema ?? null,
-    responses: Object.entries(found.responses ?? {}),
+    responses: Object.entries(found.responses ?? {}).map(([status, it]) => [status, resolve(description, it)]),
     scopes: [...new Set(security.flatMap((it) => it.accessToken ?? []))],
     access,
     entry: null,
   };
 }
 
-/** Resolves a reference within the description. @param {any} description @param {any} schema @returns {any} */
-export function resolve(description, schema) {
-  if (!schema?.$ref) return schema ?? {};
-  return description.components.schemas[schema.$ref.split('/').pop()] ?? {};
+/** Resolves a reference within the description. @param {any} description @param {any} part @returns {any} */
+export function resolve(description, part) {
+  if (!part?.$ref) return part ?? {};
+  return part.$ref.split('/').slice(1).reduce((/** @type {any} */ found, /** @type {string} */ name) => found?.[name], description) ?? {};
 }
 
 /**

@@ -69,16 +69,16 @@ const REASONS = { ENDPOINT_GONE: 'Your endpoint returned 410 Gone.', ONLY_FAILUR
 /** @param {{subscription: Subscription, act: (act: 'edit' | 'rotate' | 'delete') => void}} props */
 function SubscriptionCard({ subscription: it, act }) {
   return html`<${Card} title="Subscription" end=${html`<${Status} status=${it.status} />`}><div class="body stack">
-    ${it.status === 'disabled' && html`<div class="notice bad"><strong>Nothing is sent any more.</strong>
+    ${it.status === 'disabled' && html`<div class="notice bad"><strong>Delivery has stopped.</strong>
       ${REASONS[it.disabledReason ?? ''] ?? it.disabledReason} To resume, change and save the subscription.</div>`}
     ${it.status === 'paused' && html`<div class="notice warn"><strong>Nothing is sent.</strong> An administrator paused the subscription.</div>`}
-    ${it.status === 'suspended' && html`<div class="notice warn"><strong>Nothing is sent.</strong> None of your valid keys grants these events. Deliveries continue by themselves when one does.</div>`}
+    ${it.status === 'suspended' && html`<div class="notice warn"><strong>Nothing is sent.</strong> None of your valid keys grants these events. Deliveries resume automatically when one does.</div>`}
     ${it.status === 'active' && it.suspendedScopes.length > 0 && html`<div class="notice warn"><strong>Some events are not sent.</strong> None of your valid keys grants ${it.suspendedScopes.join(', ')}.</div>`}
     ${it.failingSince && it.status === 'active' && html`<div class="notice warn"><strong>Your endpoint is failing.</strong> Every attempt since <${Time} at=${it.failingSince} /> has failed. After 5 days of failures, nothing more is sent.</div>`}
     <dl class="facts"><dt>Endpoint</dt><dd><code>${it.hookUrl}</code></dd><dt>Events</dt><dd><${Scopes} scopes=${it.scopes} /></dd>
       <dt>Since</dt><dd><${Time} at=${it.createdAt} /></dd>
       ${it.heldUntil && html`<dt>Held until</dt><dd><${Time} at=${it.heldUntil} /></dd>`}
-      ${it.rate !== null && html`<dt>Rate</dt><dd>${formatNumber(it.rate)} a second, since your endpoint answered 429</dd>`}
+      ${it.rate !== null && html`<dt>Rate</dt><dd>${formatNumber(it.rate)} a second, since your endpoint returned 429</dd>`}
       <dt>Last success</dt><dd>${it.lastSuccessAt ? html`<${Time} at=${it.lastSuccessAt} />` : 'None yet'}</dd>
       ${it.lastError && html`<dt>Last error</dt><dd><${Time} at=${it.lastError.at} />: ${it.lastError.message ?? it.lastError.statusCode}</dd>`}</dl>
     <div class="button-row">

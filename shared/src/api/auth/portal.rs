@@ -5,7 +5,7 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use crate::api::{
     ApiError, Call,
     auth::{
-        admin,
+        admin_secret, audit,
         session::{self, SessionId},
     },
 };
@@ -39,10 +39,10 @@ impl FromRequestParts<App> for PortalUser {
                 Some(caller)
             }
             SessionOwner::Admin { proof } => {
-                if !admin::still_bound(app, id.as_str(), proof).await? {
+                if !admin_secret::still_bound(app, id.as_str(), proof).await? {
                     return Err(ApiError::unauthenticated());
                 }
-                admin::note_use(&call, "session");
+                audit::note_use(&call, "session");
                 None
             }
         };

@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, Method, header, request::Parts};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 
-use crate::api::{ApiError, Call, Code, auth::admin};
+use crate::api::{ApiError, Call, Code, auth::admin_secret};
 use crate::{
     app::App,
     auth::{Caller, Denied},
@@ -148,6 +148,6 @@ pub(in crate::api) async fn is_admin(parts: &Parts, app: &App, call: &Call) -> R
     let Some(found) = find(parts, app, call).await? else { return Ok(false) };
     match &found.session.owner {
         SessionOwner::Partner { .. } => Ok(false),
-        SessionOwner::Admin { proof } => admin::still_bound(app, found.id.as_str(), proof).await,
+        SessionOwner::Admin { proof } => admin_secret::still_bound(app, found.id.as_str(), proof).await,
     }
 }

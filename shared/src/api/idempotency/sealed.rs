@@ -36,7 +36,7 @@ impl<'a> SealedAnswer<'a> {
     }
 
     /// Builds the write that stores a response, for the transaction of its effect.
-    pub async fn keep(&self, answer: &JsonAnswer) -> ApiResult<Option<TransactWriteItem>> {
+    pub async fn keep_write(&self, answer: &JsonAnswer) -> ApiResult<Option<TransactWriteItem>> {
         let Some(key) = &self.key else { return Ok(None) };
         let secrets = self.app.admin_secrets().await?;
         let failed = || ApiError::internal(&std::io::Error::other("a response could not be encrypted"));

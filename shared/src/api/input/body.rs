@@ -61,7 +61,7 @@ impl<T: FromFields> FromBody for MayBeEmpty<T> {
     }
 }
 
-/// The body as it came, and what it says.
+/// Returns the body as received, and its parsed value.
 pub(in crate::api) async fn read<T: FromBody>(request: Request) -> Result<(Bytes, T), ApiError> {
     let is_json = match media_type::require_json(request.headers()) {
         Err(error) if !T::MAY_BE_EMPTY => return Err(error),

@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::api::{
-    FieldError, FieldErrors,
-    input::{field_errors::shown, text::is_blank},
-};
+use super::blank::is_blank;
+use crate::api::{FieldError, FieldErrors, field_errors::shown};
 
 /// What is wrong with one value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,73 +100,15 @@ impl<T: FieldValue> FromField for Option<T> {
     }
 }
 
-/// A field of a partial update: absent keeps the value, null clears it, a value replaces it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Patch<T> {
-    #[default]
-    Absent,
-    Null,
-    Value(T),
-}
-
-impl<T: FieldValue> FromField for Patch<T> {
-    fn absent() -> Result<Self, FieldProblem> {
-        Ok(Self::Absent)
-    }
-
-    fn present(source: Source<'_>) -> Result<Self, FieldProblem> {
-        match source {
-            Source::Json(Value::Null) => Ok(Self::Null),
-            source => {
-                not_blank(source, "send null or leave the field out").and_then(T::read).map(Self::Value)
-            }
-        }
-    }
-}
-
-/// A field of a partial update that cannot be cleared: null is rejected.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replace<T>(pub Option<T>);
-
-impl<T: FieldValue> FromField for Replace<T> {
-    fn absent() -> Result<Self, FieldProblem> {
-        Ok(Self(None))
-    }
-
-    fn present(source: Source<'_>) -> Result<Self, FieldProblem> {
-        match source {
-            Source::Json(Value::Null) => Err(FieldProblem::new("REQUIRED", "cannot be cleared")),
-            source => {
-                not_blank(source, "leave the field out").and_then(T::read).map(|value| Self(Some(value)))
-            }
-        }
-    }
-}
-
 /// Rejects a blank JSON string in a field that may be absent.
 ///
 /// `instead` tells the caller what to do instead.
-fn not_blank<'a>(source: Source<'a>, instead: &str) -> Result<Source<'a>, FieldProblem> {
+pub(super) fn not_blank<'a>(source: Source<'a>, instead: &str) -> Result<Source<'a>, FieldProblem> {
     match source {
         Source::Json(Value::String(text)) if is_blank(text) => {
             Err(FieldProblem::new("EMPTY", format!("must not be empty; {instead}")))
         }
         source => Ok(source),
-    }
-}
-
-impl<T> Patch<T> {
-    /// Applies the change to a value that may be null.
-    pub fn apply<U: From<T>>(self, value: &mut Option<U>) {
-        match self {
-            Self::Absent => (),
-            Self::Null => *value = None,
-            Self::Value(new) => *value = Some(new.into()),
-        }
-    }
-
-    pub fn is_absent(&self) -> bool {
-        matches!(self, Self::Absent)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use utoipa::ToSchema;
 
+use super::blank::is_blank;
 use crate::api::{FieldProblem, FieldValue, Source};
 use crate::domain::fold::is_ignorable;
 
@@ -57,31 +58,12 @@ fn check(text: &str, min: usize, max: usize, allowed: impl Fn(char) -> bool) -> 
     Ok(trimmed.to_owned())
 }
 
-/// Whether a text has no visible character.
-pub(in crate::api) fn is_blank(text: &str) -> bool {
-    text.chars().all(is_invisible)
-}
-
 /// Whether a character changes the order in which the characters after it are displayed.
 ///
 /// With it, one line could pass for another. Marks and joiners (U+200C to U+200F), which some
 /// scripts need, do not count.
 fn reorders(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Whether a character is invisible without a visible one before it.
-///
-/// The patterns of [`crate::text_field!`] name the same characters.
-fn is_invisible(c: char) -> bool {
-    c.is_whitespace()
-        || matches!(
-            c,
-            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180e}'
-                | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
-                | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
-                | '\u{300}'..='\u{36f}' | '\u{20d0}'..='\u{20ff}'
-        )
 }
 
 /// Defines a type for a name exactly as a list returns it: `listed_text! { /// doc  Name }`.
@@ -118,7 +100,7 @@ pub fn check_listed(text: &str) -> Result<String, FieldProblem> {
     }
 }
 
-/// The same as [`check_text`], for names by which people are told apart.
+/// The same as [`check_text`], for names that identify people.
 ///
 /// Invisible characters are rejected.
 pub fn check_name(text: &str, min: usize, max: usize) -> Result<String, FieldProblem> {

@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_copy_says_the_same_however_a_program_writes_it() {
+    fn equivalent_spellings_of_a_stored_value_are_equal() {
         for (stored, sent) in [
             (json!(5), json!("5")),
             (json!(5), json!(5.0)),

@@ -122,13 +122,13 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_fits_is_shown_as_it_is() {
+    fn a_row_that_fits_is_returned_unchanged() {
         let row = json!({ "id": 1, "Notes": "n".repeat(9_000) });
         assert_eq!(shown(&row), row);
     }
 
     #[test]
-    fn of_a_row_that_is_too_large_the_longest_texts_and_lists_are_left_out() {
+    fn a_row_that_is_too_large_loses_its_longest_texts_and_lists() {
         let row = json!({
             "id": 1, "Name": "Ann", "Notes": "n".repeat(9_000), "Tags": vec!["t"; 1000],
             "Url": "u".repeat(2_000),
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn many_middling_texts_are_cut_so_that_every_field_stays() {
+    fn many_medium_texts_are_truncated_and_every_field_stays() {
         let row: serde_json::Map<String, Value> =
             (0..40).map(|number| (format!("f{number}"), json!("😀".repeat(250)))).collect();
         let shown = shown(&Value::Object(row));
@@ -160,9 +160,9 @@ mod tests {
     }
 
     #[test]
-    fn a_list_ends_where_it_is_full() {
+    fn a_list_ends_at_its_size_limit() {
         assert_eq!(fill(1_000_000, [400_000, 600_000, 1]), 2);
-        assert_eq!(fill(1_000_000, [2_000_000, 1]), 1, "what is larger is not skipped for good");
+        assert_eq!(fill(1_000_000, [2_000_000, 1]), 1, "a larger row is not skipped permanently");
         assert_eq!(fill(1_000_000, [1, 2, 3]), 3);
     }
 }

@@ -26,7 +26,7 @@ pub struct List<T: Serialize> {
     /// Omitted if the list is complete. A response has at most 1,000 items and 1 MB; the next
     /// `offset` is this one plus `count`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
+    #[schema(nullable = false, required = false)]
     pub pagination: Option<OffsetPagination>,
 }
 

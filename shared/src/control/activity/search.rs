@@ -4,13 +4,12 @@ use aws_sdk_dynamodb::{
     operation::query::builders::QueryFluentBuilder,
     types::{AttributeValue, Select},
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
     super::{
-        Error, Result, Store, Table, instant,
+        Cursor, Error, Result, Store, Table, instant,
         store::{Item, SERVICE, from_item},
     },
     CallRecord, SHARDS, day, partition, shard_of,
@@ -27,27 +26,17 @@ const MAX_DAYS_AT_ONCE: usize = 8;
 /// Records per query and partition when there is a filter.
 const FILTERED_AT_ONCE: usize = 500;
 
-/// The position after which a list continues.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ActivityPosition(String);
-
-impl ActivityPosition {
+impl Cursor {
     /// The position after this call.
-    pub fn after(record: &CallRecord) -> Self {
+    pub fn after_call(record: &CallRecord) -> Self {
         Self(record.position())
     }
 
-    /// Encodes the position for URLs.
-    pub fn to_text(&self) -> String {
-        URL_SAFE_NO_PAD.encode(&self.0)
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-        let position = text.split_once('#').is_some_and(|(time, id)| {
+    /// Whether it is a position in the list of calls: `<time>#<id>`.
+    pub fn is_of_calls(&self) -> bool {
+        self.0.split_once('#').is_some_and(|(time, id)| {
             id.len() <= 64 && time.parse().is_ok_and(|at: Timestamp| instant::text(at) == time)
-        });
-        position.then_some(Self(text))
+        })
     }
 
     fn time(&self) -> Option<Timestamp> {
@@ -86,7 +75,7 @@ pub struct ActivityFilter {
 pub struct ActivityPage {
     pub records: Vec<CallRecord>,
     /// `None` at the end of the list.
-    pub next: Option<ActivityPosition>,
+    pub next: Option<Cursor>,
 }
 
 /// The state of a search: everything at and after `before` has been returned.
@@ -116,7 +105,7 @@ impl Store {
         filter: &ActivityFilter,
         (from, to): (Timestamp, Timestamp),
         limit: usize,
-        after: Option<&ActivityPosition>,
+        after: Option<&Cursor>,
     ) -> Result<ActivityPage> {
         let time = filter.request_id.as_deref().and_then(request_id::time_of);
         if let Some(time) = time.filter(|time| after.is_none() && from <= *time && *time < to) {
@@ -169,7 +158,7 @@ impl Store {
             }
             if records.len() > search.limit {
                 records.truncate(search.limit);
-                let next = records.last().map(|last| ActivityPosition(last.position()));
+                let next = records.last().map(|last| Cursor(last.position()));
                 return Ok(ActivityPage { records, next });
             }
             if search.goes_on() && search.is_exhausted() {
@@ -223,12 +212,12 @@ impl<'a> Search<'a> {
         filter: &'a ActivityFilter,
         from: Timestamp,
         to: Timestamp,
-        after: Option<&ActivityPosition>,
+        after: Option<&Cursor>,
         limit: usize,
     ) -> Self {
         let after = after.filter(|cursor| cursor.0 < instant::text(to));
         let before = after.map_or_else(|| instant::text(to), |cursor| cursor.0.clone());
-        let day = floor(after.and_then(ActivityPosition::time).unwrap_or(to));
+        let day = floor(after.and_then(Cursor::time).unwrap_or(to));
         Self { filter, from, before, day, limit, examined: 0 }
     }
 
@@ -243,10 +232,10 @@ impl<'a> Search<'a> {
         self.day >= floor(self.from) && self.before > instant::text(self.from)
     }
 
-    fn cursor(&self) -> ActivityPosition {
+    fn cursor(&self) -> Cursor {
         // An instant alone sorts before all calls that started at it.
         let suffix = if self.before.contains('#') { "" } else { "#" };
-        ActivityPosition(format!("{}{suffix}", self.before))
+        Cursor(format!("{}{suffix}", self.before))
     }
 
     fn is_exhausted(&self) -> bool {

@@ -13,32 +13,16 @@ use super::{
         store::{SERVICE, from_items},
     },
     Delivery,
+    keys::{OPEN, partition, shard},
     source::{OutcomeFilter, Source},
 };
 use crate::domain::{
     PracticePass,
-    delivery::DeliveryStatus,
     ids::{DeliveryId, PartnerId},
 };
 
-pub(super) const PARTITION: &str = "feedPk";
-/// The sort key of `feed`: `<outcome>#<id>`.
-pub(super) const PLACE: &str = "feedPlace";
-/// The sort key of `byPractice`: `<partner>#<outcome>#<id>`.
-pub(super) const PLACE_OF_PARTNER: &str = "partnerPlace";
-pub(super) const OPEN: &str = "open";
-pub(super) const FAILED: &str = "failed";
-pub(super) const DELIVERED: &str = "delivered";
 /// The minimum number of shards.
 const FEWEST: i64 = 4;
-
-pub(super) fn partition(shard: i64) -> String {
-    format!("FEED#{shard}")
-}
-
-pub(super) fn shard(id: DeliveryId, shards: i64) -> i64 {
-    id.0.rem_euclid(shards)
-}
 
 /// Returns the shards that can contain a delivery.
 ///
@@ -53,24 +37,6 @@ fn shards_of(id: DeliveryId, shards: i64) -> Vec<i64> {
     found.sort_unstable();
     found.dedup();
     found
-}
-
-/// Formats an id with leading zeros, so that ids sort as text.
-pub(super) fn digits(id: DeliveryId) -> String {
-    format!("{:016}", id.0)
-}
-
-pub(super) fn place(status: DeliveryStatus, id: DeliveryId) -> String {
-    let outcome = match status {
-        DeliveryStatus::Delivered => DELIVERED,
-        status if status.is_open() => OPEN,
-        _ => FAILED,
-    };
-    format!("{outcome}#{}", digits(id))
-}
-
-pub(super) fn place_of_partner(partner: &PartnerId, status: DeliveryStatus, id: DeliveryId) -> String {
-    format!("{partner}#{}", place(status, id))
 }
 
 /// A page of the feed, newest first.
@@ -161,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_delivery_is_looked_for_in_every_shard_that_it_can_be_in() {
+    fn a_delivery_is_looked_up_in_every_shard_it_can_be_in() {
         for id in [1, 7, 130, 4_095, 9_007_199_254_740_991] {
             for now in [4, 8, 16, 32, 64, 128] {
                 let asked = shards_of(DeliveryId(id), now);

@@ -2,11 +2,7 @@
 //!
 //! Outcomes that arrive at about the same time are written in one transaction.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -21,9 +17,10 @@ use super::{
     super::{
         Error, Result, Store, Table,
         listing::Listing,
+        pending_outcomes::{Outcome, Outcomes},
         store::{SERVICE, key, pk, transact},
     },
-    Delivery,
+    CountChange, Delivery,
 };
 use crate::domain::{PracticePass, delivery::DeliveryStatus, usage::percent};
 
@@ -36,9 +33,6 @@ const COUNT_SHARDS: u8 = 16;
 const MAX_ATTEMPTS: u8 = 5;
 /// How long an outcome waits for others, to be written together.
 const GATHER: Duration = Duration::from_millis(2);
-/// Outcomes per transaction, which also contains at most as many counts. DynamoDB allows 100 items.
-const TOGETHER: usize = 40;
-
 /// The number of a practice's deliveries, without tests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryCounts {
@@ -67,63 +61,12 @@ struct ShardCounters {
     failed: i64,
 }
 
-/// The change that an outcome makes to its practice's counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CountChange {
-    pub total: i64,
-    pub failed: i64,
-}
-
 /// Returns the partition of a practice's counts.
 fn counts_partition(practicepass: &PracticePass) -> String {
     format!("COUNTS#{}", crc32fast::hash(practicepass.as_str().as_bytes()) % COUNT_GROUPS)
 }
 
-/// A pending write of one delivery, and the caller that waits for it.
-#[derive(Debug)]
-struct Outcome {
-    key: String,
-    write: TransactWriteItem,
-    practicepass: PracticePass,
-    count: CountChange,
-    random: u8,
-    done: oneshot::Sender<Result<()>>,
-}
-
-/// Outcomes that are not yet written.
-#[derive(Clone, Debug, Default)]
-pub(in super::super) struct Outcomes(Arc<Mutex<Waiting>>);
-
-#[derive(Debug, Default)]
-struct Waiting {
-    outcomes: Vec<Outcome>,
-    /// A task is writing, and will check for more afterwards.
-    writing: bool,
-    /// Practices whose first item had a conflict.
-    busy: HashSet<PracticePass>,
-}
-
 impl Outcomes {
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns the outcomes to write next, each delivery once; `None` if none is left.
-    fn next(&self) -> Option<Vec<Outcome>> {
-        let mut waiting = self.waiting();
-        let mut keys = HashSet::new();
-        let mut taken = Vec::new();
-        for outcome in std::mem::take(&mut waiting.outcomes) {
-            if taken.len() < TOGETHER && keys.insert(outcome.key.clone()) {
-                taken.push(outcome);
-            } else {
-                waiting.outcomes.push(outcome);
-            }
-        }
-        waiting.writing = !taken.is_empty();
-        waiting.writing.then_some(taken)
-    }
-
     /// Writes pending outcomes until none is left.
     async fn write(self, client: Client, control: String) {
         tokio::time::sleep(GATHER).await;
@@ -159,7 +102,7 @@ impl Outcomes {
             for (practicepass, count) in &counts {
                 let shard =
                     if self.waiting().busy.contains(*practicepass) { random % COUNT_SHARDS } else { 0 };
-                writes.push(add(control, practicepass, *count, shard)?);
+                writes.push(count_write(control, practicepass, *count, shard)?);
             }
             match transact(client, writes).await {
                 Err(Error::Unavailable { .. }) if attempt + 1 < MAX_ATTEMPTS => {
@@ -173,7 +116,7 @@ impl Outcomes {
     }
 }
 
-fn add(
+fn count_write(
     control: &str,
     practicepass: &PracticePass,
     count: CountChange,

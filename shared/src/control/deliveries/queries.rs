@@ -1,9 +1,7 @@
 //! Queries for a partner's deliveries.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-
 use super::{
-    super::{Result, Store, Table, store::pk},
+    super::{Cursor, Result, Store, Table, store::pk},
     Delivery,
     source::{OutcomeFilter, Source},
 };
@@ -12,20 +10,17 @@ use crate::domain::{
     ids::{DeliveryId, MAX_SAFE_INTEGER, PartnerId},
 };
 
-/// A position in a list, after the delivery with this id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DeliveryPosition(DeliveryId);
-
-impl DeliveryPosition {
-    /// Encodes the position for URLs.
-    pub fn to_text(self) -> String {
-        URL_SAFE_NO_PAD.encode(self.0.to_string())
+impl Cursor {
+    fn after_delivery(delivery: &Delivery) -> Self {
+        Self(delivery.id.to_string())
     }
 
-    pub fn parse(text: &str) -> Option<Self> {
-        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-        let id: i64 = text.parse().ok()?;
-        (1..=MAX_SAFE_INTEGER).contains(&id).then_some(Self(DeliveryId(id)))
+    /// Returns the id after which a list of deliveries continues.
+    ///
+    /// `None` for a position in another list.
+    pub fn delivery(&self) -> Option<DeliveryId> {
+        let id: i64 = self.0.parse().ok()?;
+        (1..=MAX_SAFE_INTEGER).contains(&id).then_some(DeliveryId(id))
     }
 }
 
@@ -34,7 +29,7 @@ impl DeliveryPosition {
 pub struct DeliveryPage {
     pub deliveries: Vec<Delivery>,
     /// `None` at the end of the list.
-    pub next: Option<DeliveryPosition>,
+    pub next: Option<Cursor>,
 }
 
 impl Store {
@@ -53,15 +48,14 @@ impl Store {
         partner: &PartnerId,
         success: Option<bool>,
         limit: usize,
-        after: Option<DeliveryPosition>,
+        after: Option<DeliveryId>,
     ) -> Result<DeliveryPage> {
-        let before = after.map(|DeliveryPosition(id)| id);
         let sources = Source::of_partner(practicepass, partner, OutcomeFilter::of(success));
-        let sources = sources.into_iter().map(|source| source.before(before)).collect();
+        let sources = sources.into_iter().map(|source| source.before(after)).collect();
         let mut deliveries = self.merge(sources, 0, limit + 1).await?;
         let more = deliveries.len() > limit;
         deliveries.truncate(limit);
-        let next = deliveries.last().filter(|_| more).map(|last| DeliveryPosition(last.id));
+        let next = deliveries.last().filter(|_| more).map(Cursor::after_delivery);
         Ok(DeliveryPage { deliveries, next })
     }
 }

@@ -14,7 +14,7 @@ use super::{
         Error, Result, Store, Table,
         store::{Item, SERVICE, from_items},
     },
-    Delivery, feed,
+    Delivery, keys,
 };
 use crate::domain::{
     PracticePass,
@@ -48,10 +48,10 @@ impl OutcomeFilter {
 
     fn outcomes(self) -> &'static [&'static str] {
         match self {
-            Self::All => &[feed::OPEN, feed::FAILED, feed::DELIVERED],
-            Self::Delivered => &[feed::DELIVERED],
-            Self::NotDelivered => &[feed::OPEN, feed::FAILED],
-            Self::Failed => &[feed::FAILED],
+            Self::All => &[keys::OPEN, keys::FAILED, keys::DELIVERED],
+            Self::Delivered => &[keys::DELIVERED],
+            Self::NotDelivered => &[keys::OPEN, keys::FAILED],
+            Self::Failed => &[keys::FAILED],
         }
     }
 }
@@ -82,10 +82,10 @@ impl Source {
 
     /// Returns sources of all partners' deliveries in these shards.
     pub(super) fn of_all(shards: impl Iterator<Item = i64>, filter: OutcomeFilter) -> Vec<Self> {
-        let keys = (feed::PARTITION, feed::PLACE);
+        let keys = (keys::PARTITION, keys::PLACE);
         let of_shard = |shard| {
             let one =
-                move |outcome: &&str| Self::new("feed", keys, feed::partition(shard), format!("{outcome}#"));
+                move |outcome: &&str| Self::new("feed", keys, keys::partition(shard), format!("{outcome}#"));
             filter.outcomes().iter().map(one)
         };
         shards.flat_map(of_shard).collect()
@@ -97,7 +97,7 @@ impl Source {
         partner: &PartnerId,
         filter: OutcomeFilter,
     ) -> Vec<Self> {
-        let keys = ("practicepass", feed::PLACE_OF_PARTNER);
+        let keys = ("practicepass", keys::PLACE_OF_PARTNER);
         let one = |outcome: &&str| {
             Self::new("byPractice", keys, practicepass.to_string(), format!("{partner}#{outcome}#"))
         };
@@ -214,7 +214,7 @@ impl Store {
 
     async fn read_on(&self, source: &mut Source, limit: usize) -> Result<()> {
         let end =
-            source.before.map_or_else(|| "~".to_owned(), |before| feed::digits(DeliveryId(before.0 - 1)));
+            source.before.map_or_else(|| "~".to_owned(), |before| keys::digits(DeliveryId(before.0 - 1)));
         let page = self
             .client()
             .query()

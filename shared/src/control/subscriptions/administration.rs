@@ -32,7 +32,7 @@ impl Store {
     }
 
     /// Builds the write that pauses this generation of a subscription, or resumes it (`None`).
-    pub fn pause_subscription(
+    pub fn pause_subscription_write(
         &self,
         subscription: &Subscription,
         paused_at: Option<Timestamp>,
@@ -58,7 +58,7 @@ impl Store {
     }
 
     /// Builds the write that deletes this generation of a subscription.
-    pub fn remove_subscription(&self, subscription: &Subscription) -> Result<TransactWriteItem> {
+    pub fn remove_subscription_write(&self, subscription: &Subscription) -> Result<TransactWriteItem> {
         let delete = Delete::builder()
             .table_name(self.name(Table::Control)?)
             .set_key(Some(key(pk(&subscription.practicepass), sk(&subscription.partner_id))))

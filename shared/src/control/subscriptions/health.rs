@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -373,6 +373,7 @@ impl Store {
             .condition_expression(format!(
                 "generation = :generation AND #status = :active AND hookUrl = :url AND {condition}"
             ))
+            .return_values(ReturnValue::AllNew)
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
             .expression_attribute_values(":active", AttributeValue::S("active".to_owned()))
@@ -385,7 +386,10 @@ impl Store {
             update = update.expression_attribute_values(name, value);
         }
         match update.send().await.map_err(|error| Error::from_sdk(SERVICE, &error)) {
-            Ok(_) => Ok(true),
+            Ok(changed) => {
+                self.list_held_back(changed.attributes).await;
+                Ok(true)
+            }
             Err(Error::ConditionFailed) => Ok(false),
             Err(error) => Err(error),
         }

@@ -2,16 +2,15 @@
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use futures::future::try_join_all;
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{
     super::{
         Error, Result, Store, Table,
-        listing::{Listing, MOST_COUNTED},
+        listing::Listing,
         store::{SERVICE, from_items, key},
     },
-    BreakerState, DISABLED, Subscription, VERSION, active, active_partitions, id_sk, of_practice, pk, sk,
+    DISABLED, Subscription, VERSION, active, active_partitions, id_sk, of_practice, pk, sk,
 };
 use crate::domain::{
     PracticePass,
@@ -33,10 +32,13 @@ impl Store {
     ) -> Result<SubscriptionCounts> {
         let prefix = of_practice(practicepass);
         let buckets = active_partitions(practicepass);
-        let listing = |list| Listing::of_index(list).beginning_with(&prefix);
-        let counts = try_join_all(buckets.iter().map(|bucket| self.count_items(listing(bucket))));
-        let (active, disabled) = futures::try_join!(counts, self.count_items(listing(DISABLED)))?;
-        Ok(SubscriptionCounts { active: active.into_iter().sum::<i64>().min(MOST_COUNTED), disabled })
+        let counted = async |lists: &[String]| {
+            let listings = lists.iter().map(|list| Listing::of_index(list).beginning_with(&prefix));
+            self.count_items(listings.collect()).await
+        };
+        let disabled = [DISABLED.to_owned()];
+        let (active, disabled) = futures::try_join!(counted(&buckets), counted(&disabled))?;
+        Ok(SubscriptionCounts { active, disabled })
     }
 
     /// Returns up to `limit` subscriptions that the platform disabled, by `PPass` and id.
@@ -48,32 +50,6 @@ impl Store {
         let prefix = of_practice(practicepass);
         let listing = Listing::of_index(DISABLED).beginning_with(&prefix);
         Ok(self.list(listing, limit, None, |_| true).await?.items)
-    }
-
-    /// Returns up to `limit` active subscriptions whose endpoints are held back, by `PPass` and id.
-    ///
-    /// Examines about 10,000 active subscriptions.
-    pub async fn held_back_subscriptions(
-        &self,
-        practicepass: Option<&PracticePass>,
-        limit: usize,
-        now: Timestamp,
-    ) -> Result<Vec<Subscription>> {
-        let prefix = of_practice(practicepass);
-        let buckets = active_partitions(practicepass);
-        // The record keeps a pace that no longer applies.
-        let held_back = |it: &Subscription| it.breaker.state(now) != BreakerState::Closed;
-        let most = MOST_COUNTED / i64::try_from(buckets.len()).unwrap_or(1);
-        let found = buckets.iter().map(|bucket| {
-            self.find(Listing::of_index(bucket).beginning_with(&prefix), (limit, most), held_back)
-        });
-        let mut found: Vec<Subscription> = try_join_all(found).await?.into_iter().flatten().collect();
-        found.sort_by(|one, other| {
-            let place = |it: &Subscription| (it.practicepass.as_str().to_owned(), it.id.0);
-            place(one).cmp(&place(other))
-        });
-        found.truncate(limit);
-        Ok(found)
     }
 
     /// Returns the subscription. The read is strongly consistent and sees every confirmed deletion.
@@ -142,7 +118,7 @@ impl Store {
     }
 
     /// Builds the write that increases the version of the active subscriptions.
-    fn subscriptions_changed(&self) -> Result<TransactWriteItem> {
+    fn subscriptions_changed_write(&self) -> Result<TransactWriteItem> {
         let update = Update::builder()
             .table_name(self.name(Table::Control)?)
             .set_key(Some(key(VERSION.0, VERSION.1)))
@@ -173,7 +149,7 @@ impl Store {
         };
         let put = put.build().map_err(|error| Error::Malformed(error.to_string()))?;
         let save = TransactWriteItem::builder().put(put).build();
-        let changed = self.subscriptions_changed()?;
+        let changed = self.subscriptions_changed_write()?;
         self.transact([save, changed].into_iter().chain(and).collect()).await
     }
 
@@ -211,7 +187,7 @@ impl Store {
 
     /// Deletes this generation; `false` if it was already deleted.
     pub async fn delete_subscription(&self, subscription: &Subscription) -> Result<bool> {
-        let writes = vec![self.remove_subscription(subscription)?, self.subscriptions_changed()?];
+        let writes = vec![self.remove_subscription_write(subscription)?, self.subscriptions_changed_write()?];
         match self.transact(writes).await {
             Ok(()) => Ok(true),
             Err(Error::ConditionFailed) => Ok(false),

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_year_has_few_anchors_and_none_is_far_from_the_next() {
+    fn a_year_has_few_evenly_spaced_anchors() {
         let mut anchors = Anchors::default();
         for minute in 0..365 * 24 * 60 {
             anchors.add(LogId(minute), 7, at(minute * 60), &[]);
@@ -165,15 +165,15 @@ mod tests {
 
     #[test]
     #[allow(clippy::reversed_empty_ranges)] // no rows
-    fn a_log_that_begins_anew_is_told_from_one_that_is_cleared() {
+    fn a_restarted_log_is_distinguished_from_a_cleared_log() {
         let anchors = anchors(1_000);
         let own = |id: i64| id.cast_unsigned();
         let restart = |ids, print: &dyn Fn(i64) -> u64| {
             anchors.restart(LogId(1_000), &seen(&anchors, ids, 1_000, print))
         };
         assert_eq!(restart(1..=0, &own), None, "an empty log says nothing");
-        assert_eq!(restart(1_001..=1_002, &own), None, "cleared, and gone on");
-        assert_eq!(restart(1..=3, &|_| 0), Some(LogId(0)), "emptied, its sequence with it");
+        assert_eq!(restart(1_001..=1_002, &own), None, "cleared, and continued");
+        assert_eq!(restart(1..=3, &|_| 0), Some(LogId(0)), "truncated with its sequence");
         assert_eq!(restart(1..=1_500, &|_| 0), Some(LogId(0)), "and grown past the position");
         assert_eq!(restart(1..=998, &own), Some(LogId(998)), "restored");
         let restored = |id: i64| if id <= 500 { own(id) } else { 0 };
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_were_deleted_one_by_one_are_no_new_beginning() {
+    fn deleting_rows_one_by_one_is_not_a_restart() {
         let anchors = anchors(1_000);
         let mut log = seen(&anchors, 1..=1_001, 1_000, i64::cast_unsigned);
         log.prints.remove(&LogId(1_000));

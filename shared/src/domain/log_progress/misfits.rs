@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_row_is_left_out_of_the_counts_however_many_pairs_there_are() {
+    fn the_counts_include_every_row_for_any_number_of_pairs() {
         let mut misfits = Misfits::default();
         for number in 0..100 {
             misfits.add_unknown(&format!("{number}{}", "ü".repeat(100)), "x", LogId(number));

@@ -243,7 +243,7 @@ impl ModelLog {
 }
 
 #[test]
-fn whatever_is_committed_is_sent_and_no_event_id_twice() {
+fn every_committed_row_is_sent_and_no_event_id_repeats() {
     let (mut messages, mut rows, mut epochs) = (0, 0, 0);
     for seed in 1..=40 {
         let mut world = ModelLog::new(seed);

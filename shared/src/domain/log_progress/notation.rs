@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_rows_parse_back() {
         let rows = [[1, 0, 0], [0, 0, 0], [i64::MAX, i64::MIN, -3], [0, 7, 0]];
         let text = write(rows.into_iter());
         assert_eq!(text, "1 0 9223372036854775807,-9223372036854775808,-3 0,7");

@@ -17,7 +17,7 @@ fn stored(progress: &LogProgress) -> usize {
 }
 
 #[test]
-fn skipped_ids_are_remembered_until_they_come() {
+fn skipped_ids_are_remembered_until_they_appear() {
     let mut progress = LogProgress::after(LogId(5));
     for id in [6, 9, 10, 14] {
         progress.advance(LogId(id), at(0));
@@ -39,12 +39,12 @@ fn a_gap_is_dropped_only_after_a_day_and_a_thousand_rows_above_it() {
         progress.advance(LogId(id), at(0));
     }
     progress.drop_old_gaps(at(2 * day), None);
-    assert_eq!(ranges(&progress), [(1, 1), (3, 3)], "what lies above them may be strays");
+    assert_eq!(ranges(&progress), [(1, 1), (3, 3)], "rows above them may be outliers");
     (5..1_004).for_each(|id| progress.advance(LogId(id), at(0)));
     progress.drop_old_gaps(at(day), None);
     assert_eq!(ranges(&progress), [(1, 1), (3, 3)]);
     progress.drop_old_gaps(at(day + 1), Some(LogId(1)));
-    assert_eq!(ranges(&progress), [(1, 1), (3, 3)], "what came of it has not been dealt with yet");
+    assert_eq!(ranges(&progress), [(1, 1), (3, 3)], "its row has not been processed yet");
     progress.drop_old_gaps(at(day + 1), Some(LogId(2)));
     assert_eq!(ranges(&progress), [(3, 3)]);
     progress.advance(LogId(1_004), at(0));
@@ -53,7 +53,7 @@ fn a_gap_is_dropped_only_after_a_day_and_a_thousand_rows_above_it() {
 }
 
 #[test]
-fn a_block_of_ids_in_use_is_as_good_as_new_with_each_row() {
+fn each_row_in_a_gap_renews_the_gap() {
     let mut progress = LogProgress::after(LogId(0));
     progress.advance(LogId(1_001), at(0));
     for day in 1..30 {
@@ -65,18 +65,18 @@ fn a_block_of_ids_in_use_is_as_good_as_new_with_each_row() {
 }
 
 #[test]
-fn gaps_are_read_at_each_poll_for_ten_minutes_and_then_once_a_minute() {
+fn gaps_are_read_at_each_poll_for_ten_minutes_then_once_a_minute() {
     let mut progress = LogProgress::after(LogId(0));
     progress.advance(LogId(2), at(0));
     progress.advance(LogId(20_000), at(0));
     let read = |all, now| progress.gaps_to_read(all, at(now)).map(|gap| gap.from.0).collect::<Vec<_>>();
     assert_eq!(read(false, 600), [1, 3]);
-    assert_eq!(read(false, 601), [3], "the position's is read always");
+    assert_eq!(read(false, 601), [3], "the row at the position is always read");
     assert_eq!(read(true, 601), [1, 3]);
 }
 
 #[test]
-fn a_stray_id_is_an_island_and_the_log_goes_on_below_it() {
+fn a_stray_id_is_an_island_and_the_log_continues_below_it() {
     let mut progress = LogProgress::after(LogId(100));
     progress.advance(LogId(101), at(0));
     progress.advance(LogId(i64::MAX), at(0));
@@ -94,7 +94,7 @@ fn a_stray_id_is_an_island_and_the_log_goes_on_below_it() {
 }
 
 #[test]
-fn a_log_that_goes_on_above_a_jump_has_its_position_there() {
+fn a_log_that_continues_above_a_jump_moves_its_position_there() {
     let mut progress = LogProgress::after(LogId(100));
     (1..20).for_each(|id| progress.advance(LogId(1_000_000 + id), at(0)));
     assert_eq!(
@@ -105,11 +105,11 @@ fn a_log_that_goes_on_above_a_jump_has_its_position_there() {
     assert_eq!((progress.position(), progress.islands()), (LogId(1_000_020), vec![]));
     assert_eq!(ranges(&progress), [(101, 1_000_000)], "rows at the old position are read all the same");
     progress.fill(LogId(101), at(0));
-    assert_eq!(progress.position(), LogId(101), "it goes on where the last row came");
+    assert_eq!(progress.position(), LogId(101), "it continues at the latest row");
 }
 
 #[test]
-fn an_island_that_is_deleted_is_no_new_beginning_and_its_ids_are_missing_again() {
+fn a_deleted_island_becomes_a_gap_and_not_a_restart() {
     let mut progress = LogProgress::after(LogId(0));
     for id in [1, 500_000, 900_000, 900_002] {
         progress.advance(LogId(id), at(0));
@@ -129,7 +129,7 @@ fn an_island_that_is_deleted_is_no_new_beginning_and_its_ids_are_missing_again()
 }
 
 #[test]
-fn a_new_epoch_keeps_what_is_missing_below_its_beginning() {
+fn a_new_epoch_keeps_the_gaps_below_its_start() {
     let mut progress = LogProgress::after(LogId(0));
     for id in [2, 5, 9] {
         progress.advance(LogId(id), at(0));
@@ -160,7 +160,7 @@ fn read(ids: impl Iterator<Item = i64>) -> (LogProgress, usize) {
 }
 
 #[test]
-fn ids_with_an_increment_or_a_cache_or_holes_fit_into_a_small_item_and_nothing_is_dropped() {
+fn ids_with_increments_caches_or_holes_fit_into_a_small_item() {
     for step in [2, 3, 10, 32, 1_000, 9_999] {
         let (progress, largest) = read((1..=20_000).map(|n| n * step));
         assert!(largest < 10_000, "steps of {step}: {largest} bytes");
@@ -172,7 +172,7 @@ fn ids_with_an_increment_or_a_cache_or_holes_fit_into_a_small_item_and_nothing_i
 }
 
 #[test]
-fn the_worst_ids_fit_into_one_item_and_what_is_dropped_is_counted() {
+fn the_worst_ids_fit_into_one_item_and_dropped_gaps_are_counted() {
     let mut id = 0;
     let steps = (0..3_000_i64).map(|n| {
         id += 3_000_000_000_000_000 - n * 1_000_003;
@@ -189,7 +189,7 @@ fn the_worst_ids_fit_into_one_item_and_what_is_dropped_is_counted() {
 }
 
 #[test]
-fn a_joined_gap_knows_its_rows_and_is_read_again_as_a_whole() {
+fn a_joined_gap_counts_its_rows_and_is_reread_as_a_whole() {
     let (mut progress, _) = read((1..=3_000).map(|n| n * 10));
     let joined: Vec<Gap> = progress.gaps.iter().filter(|gap| gap.seen > 0).copied().collect();
     assert!(!joined.is_empty() && progress.gaps.len() <= MOST_GAPS);
@@ -202,7 +202,7 @@ fn a_joined_gap_knows_its_rows_and_is_read_again_as_a_whole() {
 }
 
 #[test]
-fn gaps_whose_rows_wait_to_be_dealt_with_are_not_joined() {
+fn gaps_with_pending_rows_are_not_joined() {
     let (mut progress, _) = read((1..=3_000).map(|n| n * 10));
     let joined = *progress.gaps.iter().find(|gap| gap.seen > 0).unwrap();
     progress.reopen(joined.from, at(0));
@@ -215,7 +215,7 @@ fn gaps_whose_rows_wait_to_be_dealt_with_are_not_joined() {
 }
 
 #[test]
-fn ids_above_what_was_given_up_are_joined_only() {
+fn joined_awaited_ranges_count_no_rows_between_them() {
     let mut progress = LogProgress::after(LogId(1_000_000));
     let ranges: Vec<(LogId, LogId)> = (0..600).map(|n| (LogId(100 + 2 * n), LogId(100 + 2 * n))).collect();
     progress.wait_for(&ranges, at(0));
@@ -224,7 +224,7 @@ fn ids_above_what_was_given_up_are_joined_only() {
 }
 
 #[test]
-fn ranges_to_wait_for_are_cut_at_the_last_id_and_merged() {
+fn awaited_ranges_are_clipped_at_the_last_id_and_merged() {
     let mut progress = LogProgress::after(LogId(20));
     progress.wait_for(&[(LogId(15), LogId(16)), (LogId(18), LogId(25)), (LogId(21), LogId(21))], at(0));
     progress.wait_for(&[(LogId(5), LogId(5)), (LogId(16), LogId(18))], at(60));
@@ -233,7 +233,7 @@ fn ranges_to_wait_for_are_cut_at_the_last_id_and_merged() {
 }
 
 #[test]
-fn after_a_restart_gaps_are_joined_as_before() {
+fn gaps_are_joined_after_a_restart_too() {
     let before = LogProgress::after(LogId(14_000_000));
     let mut progress = before.restarted(LogId(0), LogId(14_000_000), at(0));
     for first in [7, 10, 12] {

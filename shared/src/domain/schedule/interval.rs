@@ -70,18 +70,18 @@ mod tests {
     }
 
     #[test]
-    fn touching_and_overlapping_intervals_become_one_and_empty_ones_vanish() {
+    fn adjacent_intervals_merge_and_empty_ones_are_dropped() {
         assert_eq!(merge(at(&[(5, 7), (1, 3), (3, 4), (6, 6), (6, 9)])), at(&[(1, 4), (5, 9)]));
     }
 
     #[test]
-    fn what_is_taken_is_cut_out_of_every_window() {
+    fn busy_intervals_are_removed_from_every_window() {
         let left = subtract(&at(&[(0, 10), (20, 30)]), &at(&[(2, 4), (8, 22), (29, 40)]));
         assert_eq!(left, at(&[(0, 2), (4, 8), (22, 29)]));
     }
 
     #[test]
-    fn an_interval_that_ends_where_another_begins_does_not_overlap_it() {
+    fn adjacent_intervals_do_not_overlap() {
         let merged = at(&[(0, 10), (20, 30)]);
         assert!(overlapping(&merged, Interval { from: 10, to: 20 }).is_empty());
         assert_eq!(overlapping(&merged, Interval { from: 9, to: 21 }), merged);

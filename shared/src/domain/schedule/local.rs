@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_skipped_time_does_not_exist_and_a_repeated_one_means_its_first_occurrence() {
+    fn a_skipped_time_is_invalid_and_a_repeated_one_is_its_first_occurrence() {
         let new_york = crate::domain::zones::get("America/New_York").unwrap();
         assert_eq!(instant(&new_york, date(2026, 3, 8), time(2, 30, 0, 0)), None);
         let jump = "2026-03-08T07:00:00Z".parse::<Timestamp>().unwrap().as_second();

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_visit_over_midnight_may_be_attended_on_its_second_day() {
+    fn a_visit_over_midnight_may_be_attended_on_the_second_day() {
         let visit = VisitTime::at(&berlin(), date(2026, 5, 4), time(23, 30, 0, 0), minutes(60));
         let attended = visit.attended(&berlin(), time(0, 10, 0, 0), minutes(20)).unwrap();
         assert_eq!(attended.provider.from, visit.visit.from + 40 * 60);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_visit_takes_its_minutes_however_clocks_change() {
+    fn a_clock_change_does_not_change_the_length_of_a_visit() {
         let visit = VisitTime::at(&berlin(), date(2026, 10, 25), time(1, 30, 0, 0), minutes(120));
         assert_eq!(visit.visit.to - visit.visit.from, 7200);
         assert_eq!(local(&berlin(), visit.visit.to), date(2026, 10, 25).at(2, 30, 0, 0));
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn buffers_count_for_the_dates_a_visit_touches() {
+    fn buffers_extend_the_dates_of_a_visit() {
         let visit = VisitTime::at(&berlin(), date(2026, 5, 4), time(0, 5, 0, 0), minutes(30));
         assert_eq!(visit.dates(&berlin(), 10), [date(2026, 5, 3), date(2026, 5, 4)]);
         assert_eq!(visit.dates(&berlin(), 5), [date(2026, 5, 4)]);

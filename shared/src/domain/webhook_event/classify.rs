@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_is_understood_whatever_its_spelling() {
+    fn a_table_name_is_recognized_in_any_spelling() {
         let spellings: [(EventScope, &[&str]); 5] = [
             (
                 EventScope::Patients,
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verb_is_understood_whatever_its_spelling() {
+    fn a_verb_is_recognized_in_any_spelling() {
         let spellings: [(Action, &[&str]); 3] = [
             (Action::Created, &["insert", "INSERTED", "I", "create", "created", "Add", "added", "new"]),
             (

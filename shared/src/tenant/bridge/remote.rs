@@ -1,13 +1,20 @@
 //! EMRs on their own servers, which `PostgreSQL` accesses through a foreign data wrapper.
 
+use std::time::{Duration, Instant};
+
+use sqlx::AssertSqlSafe;
+
 use crate::{
+    domain::ids::{PatientId, VisitId},
     sql::{Conn, EmrAddress, Error, Pool, Result, on},
     tenant::TenantDb,
 };
 
-/// Changes per transaction of a [`pull`], and transactions per call.
+/// Changes per transaction of a [`pull`].
 const PULL: i64 = 200;
-const PULLS: usize = 5;
+/// The time after which a [`pull`] begins no other transaction. Each takes about two seconds at
+/// most.
+const LONGEST: Duration = Duration::from_millis(2_500);
 
 /// Connects the database to the EMR's server; returns what an administrator must do first.
 pub(super) async fn connect(conn: &mut Conn, emr: Option<&EmrAddress>) -> Result<Vec<String>> {
@@ -39,45 +46,55 @@ pub async fn pull(db: &TenantDb) -> Result<i64> {
     if !*db.has_outbox().get_or_try_init(|| has_outbox(db)).await? {
         return Ok(all);
     }
-    for _ in 0..PULLS {
+    let begun = Instant::now();
+    loop {
         let done = pull_once(db).await?;
         all += done;
-        if done < PULL {
-            break;
+        if done < PULL || begun.elapsed() > LONGEST {
+            return Ok(all);
         }
     }
-    Ok(all)
 }
 
-/// Calls the bridge's function, even if the bridge was removed after the database was opened.
-const FOLLOW: &str = "do $$ begin
-    if exists (select 1 from pg_proc where pronamespace = 'partner_api'::regnamespace and proname = \
-    'bridge_follow')
-    then perform partner_api.bridge_follow(); end if;
-end $$";
+/// A row of the EMR's that the API is about to change.
+#[derive(Clone, Copy, Debug)]
+pub enum EmrRow {
+    Patient(PatientId),
+    Visit(VisitId),
+}
 
-/// Applies the EMR's changes that wait, before a change by the API: those in the outbox of an EMR
-/// on a server of its own, or those that could not be applied when they were made.
+/// Applies the EMR's changes that wait, before the API changes a row: the row itself of an EMR on
+/// its own server, or all those that could not be applied when they were made.
 ///
 /// This is a statement of its own, because a trigger cannot change the row that its statement
 /// changes.
 ///
 /// # Errors
 /// As [`pull`].
-pub async fn follow(db: &TenantDb, conn: &mut Conn) -> Result<()> {
+pub async fn refresh(db: &TenantDb, conn: &mut Conn, row: EmrRow) -> Result<()> {
     if matches!(db.pool, Pool::Sqlite(_)) {
         return Ok(());
     }
-    let known = db.can_follow().get_or_try_init(async || {
+    let known = db.can_refresh().get_or_try_init(async || {
         Ok::<_, Error>(on!(&mut *conn, |c| sqlx::query_scalar(
-            "select exists (select 1 from pg_proc where pronamespace = to_regnamespace('partner_api') and \
-            proname = 'bridge_follow')"
+            "select to_regprocedure('partner_api.bridge_refresh(text, bigint)') is not null"
         )
         .fetch_one(c)
         .await)?)
     });
     if *known.await? {
-        on!(conn, |c| sqlx::raw_sql(FOLLOW).execute(c).await.map(|_| ()))?;
+        let (function, id) = match row {
+            EmrRow::Patient(id) => ("bridge_apply_patient", id.0),
+            EmrRow::Visit(id) => ("bridge_apply_event", id.0),
+        };
+        // The bridge may have been removed since the database was opened.
+        let refresh = format!(
+            "do $$ begin
+                if to_regprocedure('partner_api.bridge_refresh(text, bigint)') is not null
+                then perform partner_api.bridge_refresh('{function}', {id}); end if;
+            end $$"
+        );
+        on!(conn, |c| sqlx::raw_sql(AssertSqlSafe(refresh)).execute(c).await.map(|_| ()))?;
     }
     Ok(())
 }

@@ -57,10 +57,13 @@ pub async fn lock_provider_and_patient(
 pub struct RoomSearch {
     begun: Option<Instant>,
     held: Vec<RoomId>,
+    refused: Vec<RoomId>,
 }
 
 impl RoomSearch {
-    /// The rooms whose lock timed out. Choose one only if no other room is free.
+    /// The rooms whose lock timed out, or that the database refused twice.
+    ///
+    /// Choose one only if no other room is free.
     pub fn held(&self) -> &[RoomId] {
         &self.held
     }
@@ -104,14 +107,17 @@ impl RoomSearch {
     /// Rolls back to before the room's lock.
     pub async fn leave(&mut self, conn: &mut Conn, room: Option<RoomId>, error: &Error) -> Result<bool> {
         let (Conn::Postgres(connection), Some(room)) = (&*conn, room) else { return Ok(false) };
-        let is_held = error.is_lock_timeout() && !self.held.contains(&room);
-        let is_taken = matches!(error, Error::Refused(Constraint::RoomFree));
-        if !(is_held || is_taken) || self.left(connection.lock_limit()).is_zero() {
+        let is_refused = matches!(error, Error::Refused(Constraint::RoomFree));
+        let leaves = (error.is_lock_timeout() || is_refused) && !self.held.contains(&room);
+        if !leaves || self.left(connection.lock_limit()).is_zero() {
             return Ok(false);
         }
         give_up_room(conn).await?;
-        // From here on, visits committed in the meantime are visible.
-        if is_held {
+        // From here on, visits committed in the meantime are visible, except those that only an EMR
+        // on its own server knows.
+        if is_refused && !self.refused.contains(&room) {
+            self.refused.push(room);
+        } else {
             self.held.push(room);
         }
         Ok(true)

@@ -1,4 +1,4 @@
-//! The least that can be served with `lambda_http`: what functions are measured against.
+//! The smallest `lambda_http` function: the baseline for measuring functions.
 
 use std::convert::Infallible;
 

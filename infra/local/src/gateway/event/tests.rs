@@ -48,7 +48,7 @@ fn an_event_has_the_documented_shape() {
 }
 
 #[test]
-fn text_stays_text_and_anything_else_is_base64() {
+fn a_text_body_stays_text_and_any_other_body_is_base64() {
     let post = || Request::post("http://localhost/v1/Demo").header("Host", "localhost");
     let json = event(post().header("Content-Type", "application/json; charset=utf-8"), b"{}");
     assert_eq!((json["body"].as_str(), &json["isBase64Encoded"]), (Some("{}"), &Value::Bool(false)));
@@ -59,7 +59,7 @@ fn text_stays_text_and_anything_else_is_base64() {
 }
 
 #[test]
-fn a_path_that_is_not_utf_8_has_no_event() {
+fn a_path_that_is_not_utf_8_is_rejected() {
     let (parts, ()) = Request::get("http://localhost/v1/%ff").body(()).unwrap().into_parts();
     let route =
         Match { function: "F".to_owned(), route_key: "$default".to_owned(), parameters: BTreeMap::new() };

@@ -9,7 +9,7 @@ use serde::{
 use serde_json::Value;
 
 use super::{ApiError, Code, Fields, FromFields, RawObject};
-use crate::api::{FieldError, FieldErrors, input::field_errors::shown};
+use crate::api::{FieldError, FieldErrors, field_errors::shown};
 
 pub(super) fn parse<T: FromFields>(bytes: &[u8]) -> Result<T, ApiError> {
     let value: Value = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;

@@ -1,6 +1,10 @@
 //! Strict decoding of query parameters: guessing a byte would search for something else.
 
-use crate::api::{FieldError, FieldErrors, input::field_errors::shown};
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use crate::api::{FieldError, FieldErrors, field_errors::shown};
 
 pub(super) fn pairs(query: &str) -> Result<Vec<(String, String)>, FieldErrors> {
     let (mut pairs, mut errors) = (Vec::new(), FieldErrors::default());
@@ -20,19 +24,11 @@ pub(super) fn pairs(query: &str) -> Result<Vec<(String, String)>, FieldErrors> {
 
 /// Decodes a text; `None` if a percent-encoding or the UTF-8 is invalid.
 fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let mut digit = || char::from(rest.next()?).to_digit(16);
-                u8::try_from(digit()? * 16 + digit()?).ok()?
-            }
-            byte => byte,
-        });
+    let is_byte = |code: &str| code.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    if !text.split('%').skip(1).all(is_byte) {
+        return None;
     }
-    String::from_utf8(bytes).ok()
+    percent_decode_str(&text.replace('+', " ")).decode_utf8().ok().map(Cow::into_owned)
 }
 
 #[cfg(test)]
@@ -40,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_utf8_is_refused_by_its_name() {
+    fn a_parameter_that_is_not_utf8_is_rejected_by_name() {
         let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(pairs("a=x+y%26&&b"), Ok(vec![own("a", "x y&"), own("b", "")]));
         assert_eq!(pairs("s=%C3%BC"), Ok(vec![own("s", "ü")]));

@@ -1,0 +1,168 @@
+//! What all responses have in common, described in one place.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::components::{self, operations, target};
+use utoipa::ToSchema;
+
+use crate::api::{Code, Problem, VisitConflict};
+
+/// Headers of responses, described once.
+const HEADERS: [(&str, &str, &str); 4] = [
+    ("X-Request-Id", "string", "The id of this call. Name it when you report a problem."),
+    ("RateLimit-Policy", "string", "The limit of calls (`q`) per window (`w` seconds)."),
+    ("RateLimit", "string", "The calls left (`r`) until the window ends (`t` seconds)."),
+    ("Idempotent-Replayed", "boolean", "`true` if this is the stored response of an earlier call."),
+];
+
+/// Enumerations that responses may extend, with the name that they have in responses.
+const OPEN: [(&str, &str); 2] = [("Scope", "GrantedScope"), ("EventScope", "SubscribedScope")];
+
+/// Describes the members, headers, descriptions and errors of all responses.
+pub(super) fn complete(document: &mut Value) {
+    open_codes(document);
+    // Only some problems have it; Rust adds it to them by name.
+    document["components"]["schemas"]["Problem"]["properties"]["conflicts"] = json!({
+        "type": "array",
+        "items": { "$ref": target(&VisitConflict::name()) },
+        "description": "Why a visit cannot be booked: each conflict with the times that cause it. Omitted \
+            from all other problems.",
+    });
+    let schemas = document["components"]["schemas"].clone();
+    for operation in operations(document) {
+        let tokens = operation["security"].to_string().contains(super::TOKEN);
+        let parameters = operation["parameters"].to_string();
+        let idempotent = parameters.contains(super::IDEMPOTENCY_KEY);
+        let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { continue };
+        for (status, response) in responses {
+            let success = status.starts_with('2');
+            describe(status, response, &schemas);
+            if !success {
+                show_problems(response);
+            }
+            let limited = tokens && (success || status == "429");
+            let applies = [true, limited, limited, idempotent && success];
+            for ((name, kind, description), _) in HEADERS.into_iter().zip(applies).filter(|it| it.1) {
+                response["headers"][name] = json!({ "description": description, "schema": { "type": kind } });
+            }
+        }
+    }
+    for code in Code::ALL {
+        document["components"]["examples"][code.as_str()] = example(*code);
+    }
+    let sent = components::reachable(document, |it| vec![&it["requestBody"], &it["parameters"]]);
+    open_enumerations(document, &sent);
+    let schemas =
+        document["components"].get_mut("schemas").and_then(Value::as_object_mut).into_iter().flatten();
+    for (_, schema) in schemas.filter(|(name, _)| !sent.contains(&target(name))) {
+        require(schema);
+    }
+}
+
+/// Turns the enumeration of codes into an open text: codes are added without a new version.
+fn open_codes(document: &mut Value) {
+    let code = &mut document["components"]["schemas"]["Code"];
+    let known = code["enum"].take();
+    let listed: Vec<String> =
+        Code::ALL.iter().map(|it| format!("- `{}`: {}.", it.as_str(), it.title())).collect();
+    *code = json!({
+        "type": "string",
+        "description": format!(
+            "A stable code for each way in which a call can fail. Codes can be added. Known codes:\n\n{}",
+            listed.join("\n")
+        ),
+        "x-extensible-enum": known,
+    });
+}
+
+/// Makes the enumerations of responses open, which requests leave closed.
+fn open_enumerations(document: &mut Value, sent: &BTreeSet<String>) {
+    for (name, open) in OPEN {
+        let mut schema = document["components"]["schemas"][name].clone();
+        let Some(members) = schema.as_object_mut() else { continue };
+        if let Some(known) = members.remove("enum") {
+            members.insert("x-extensible-enum".to_owned(), known);
+        }
+        document["components"]["schemas"][open] = schema;
+    }
+    let renamed: BTreeMap<String, String> =
+        OPEN.iter().map(|(from, to)| (target(from), target(to))).collect();
+    let schemas =
+        document["components"].get_mut("schemas").and_then(Value::as_object_mut).into_iter().flatten();
+    for (_, schema) in schemas.filter(|(name, _)| !sent.contains(&target(name))) {
+        components::rename(schema, &renamed);
+    }
+}
+
+/// Gives a response without a description that of its body.
+fn describe(status: &str, response: &mut Value, schemas: &Value) {
+    if response["description"].as_str().is_some_and(|it| !it.is_empty()) {
+        return;
+    }
+    let schema = &response["content"]["application/json"]["schema"];
+    let name = schema["$ref"].as_str().and_then(|it| it.rsplit('/').next()).unwrap_or_default();
+    let of_body = schemas[name]["description"].as_str();
+    let reason = status.parse().ok().and_then(|it: u16| StatusCode::from_u16(it).ok());
+    let reason = reason.and_then(|it| it.canonical_reason()).unwrap_or("Success");
+    response["description"] = of_body.unwrap_or(reason).into();
+}
+
+/// Refers to an example of each code that the description names.
+fn show_problems(response: &mut Value) {
+    let description = response["description"].as_str().unwrap_or_default().to_owned();
+    let named = Code::ALL.iter().filter(|code| description.contains(&format!("`{}`", code.as_str())));
+    let examples: Map<String, Value> = named
+        .map(|code| {
+            (code.as_str().to_owned(), json!({ "$ref": format!("#/components/examples/{}", code.as_str()) }))
+        })
+        .collect();
+    for (_, content) in response.get_mut("content").and_then(Value::as_object_mut).into_iter().flatten() {
+        content["examples"] = Value::Object(examples.clone());
+    }
+}
+
+fn example(code: Code) -> Value {
+    let problem = Problem::new(code, format!("{}.", code.title()), "0b2c6e1a-7d0f-4f5e-9a53-6f1f0c7a9d21");
+    let mut value = serde_json::to_value(&problem).unwrap_or_default();
+    if code == Code::InvalidFields {
+        value["errors"] = json!([
+            { "location": "body.EMail", "code": "INVALID_VALUE", "message": "Send an e-mail address." },
+        ]);
+    }
+    json!({ "summary": code.title(), "value": value })
+}
+
+/// Marks the members that every response contains: those that can be null instead of omitted.
+///
+/// A member that can be omitted as well says so in its description.
+fn require(schema: &mut Value) {
+    for part in schema.get_mut("allOf").and_then(Value::as_array_mut).into_iter().flatten() {
+        require(part);
+    }
+    let Some(properties) = schema["properties"].as_object() else { return };
+    let always = properties.iter().filter(|(_, it)| can_be_null(it) && !says_omitted(it));
+    let always: Vec<String> = always.map(|(name, _)| name.clone()).collect();
+    let required = schema["required"].as_array().into_iter().flatten();
+    let required = required.filter_map(Value::as_str).map(str::to_owned);
+    let all: BTreeSet<String> = required.chain(always).collect();
+    if !all.is_empty() {
+        schema["required"] = all.into_iter().collect();
+    }
+}
+
+fn can_be_null(property: &Value) -> bool {
+    let is_null = |it: &Value| it["type"] == "null";
+    property["type"].as_array().is_some_and(|types| types.contains(&"null".into()))
+        || ["oneOf", "anyOf"]
+            .iter()
+            .any(|it| property[it].as_array().is_some_and(|all| all.iter().any(is_null)))
+}
+
+fn says_omitted(property: &Value) -> bool {
+    let says =
+        |it: &Value| it["description"].as_str().is_some_and(|text| text.to_lowercase().contains("omit"));
+    says(property) || property["oneOf"].as_array().is_some_and(|all| all.iter().any(says))
+}

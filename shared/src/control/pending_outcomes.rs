@@ -1,0 +1,68 @@
+//! Outcomes of deliveries that wait to be written together.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use aws_sdk_dynamodb::types::TransactWriteItem;
+use tokio::sync::oneshot;
+
+use super::Result;
+use crate::domain::PracticePass;
+
+/// Outcomes per transaction, which also contains at most as many counts. DynamoDB allows 100 items.
+const TOGETHER: usize = 40;
+
+/// The change that an outcome makes to its practice's counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CountChange {
+    pub total: i64,
+    pub failed: i64,
+}
+
+/// A pending write of one delivery, and the caller that waits for it.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) key: String,
+    pub(super) write: TransactWriteItem,
+    pub(super) practicepass: PracticePass,
+    pub(super) count: CountChange,
+    pub(super) random: u8,
+    pub(super) done: oneshot::Sender<Result<()>>,
+}
+
+/// Outcomes that are not yet written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Outcomes(Arc<Mutex<Waiting>>);
+
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    pub(super) outcomes: Vec<Outcome>,
+    /// A task is writing, and will check for more afterwards.
+    pub(super) writing: bool,
+    /// Practices whose first item had a conflict.
+    pub(super) busy: HashSet<PracticePass>,
+}
+
+impl Outcomes {
+    pub(super) fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the outcomes to write next, each delivery once; `None` if none is left.
+    pub(super) fn next(&self) -> Option<Vec<Outcome>> {
+        let mut waiting = self.waiting();
+        let mut keys = HashSet::new();
+        let mut taken = Vec::new();
+        for outcome in std::mem::take(&mut waiting.outcomes) {
+            if taken.len() < TOGETHER && keys.insert(outcome.key.clone()) {
+                taken.push(outcome);
+            } else {
+                waiting.outcomes.push(outcome);
+            }
+        }
+        waiting.writing = !taken.is_empty();
+        waiting.writing.then_some(taken)
+    }
+}

@@ -1,0 +1,76 @@
+//! A store that does not take what an attempt says about its endpoint.
+
+use serde_json::json;
+use shared::{control::Store, domain::delivery::DeliveryStatus};
+use webhook_fanout::Lane;
+
+use super::{
+    delivery, event,
+    fanout::{attempt, message, office_with},
+};
+use crate::office::{Answer, Office, Receiver, store_behind};
+
+/// Refuses each record of a success in the subscription, and nothing else.
+async fn forgets_successes(office: &Office) -> Store {
+    store_behind(office, async |call| {
+        !(call.operation == "UpdateItem" && call.body.contains("SET lastSuccessAt"))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delivered_event_is_not_sent_again_although_its_endpoints_success_was_not_recorded() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let store = forgets_successes(&office).await;
+    let app = office.another_app(|parts| parts.control = store);
+    // The endpoint's first success, and the first after a failure.
+    for log_id in [1, 2] {
+        let body = message(&office, log_id).await;
+        let before = receiver.received().len();
+        for _ in 0..2 {
+            let response = webhook_fanout::deliver(&app, Lane::Fast, event(&[&body])).await;
+            assert!(response.batch_item_failures.is_empty(), "event {log_id} stays in the queue");
+        }
+        assert_eq!(receiver.received().len(), before + 1, "event {log_id}");
+        let done = delivery(&office, log_id).await;
+        assert_eq!((done.status, done.attempts), (DeliveryStatus::Delivered, 1));
+        if log_id == 1 {
+            let failed = message(&office, 3).await;
+            receiver.then(Answer::status(500));
+            attempt(&office, &failed, 1).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_and_a_test_that_were_delivered_are_told_as_successes_although_that_was_not_recorded() {
+    let receiver = Receiver::start().await;
+    let mut office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    receiver.then(Answer::status(500));
+    attempt(&office, &body, 1).await;
+    let source = delivery(&office, 1).await;
+    let store = forgets_successes(&office).await;
+    let app = office.another_app(|parts| parts.control = store);
+    office.answer_with(app);
+    let retry = format!("/v1/webhooks/deliveries/{}/retry", source.id);
+    for path in ["/v1/webhooks/test", &retry] {
+        let reply = office.post(path, &json!({})).await;
+        assert_eq!(reply.expect(200)["data"]["success"], true, "{path}");
+    }
+    assert_eq!(delivery(&office, 1).await.status, DeliveryStatus::Cancelled);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_whose_endpoints_health_was_not_recorded_is_attempted_again() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let store = store_behind(&office, async |call| !call.body.contains("SET failingSince")).await;
+    let app = office.another_app(|parts| parts.control = store);
+    let body = message(&office, 1).await;
+    receiver.then(Answer::status(500));
+    let response = webhook_fanout::deliver(&app, Lane::Fast, event(&[&body])).await;
+    assert_eq!(response.batch_item_failures.len(), 1);
+    assert_eq!(delivery(&office, 1).await.status, DeliveryStatus::Pending, "its outcome is not written");
+}
