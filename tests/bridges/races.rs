@@ -259,7 +259,12 @@ async fn a_visit_is_rescheduled_whatever_waits_to_be_applied_to_it() {
         let key = if apply == "event" { visit } else { key };
         deferred(&mut staff, change, &format!("bridge_apply_{apply}"), key).await;
         let to = json!({ "VisitDate": format!("2026-03-{number}"), "VisitTime": "11:00" });
-        let moved = office.post(&format!("/v1/DemoOffice/visits/{visit}/reschedule"), &to).await;
+        // A busy machine may need more than the 300 ms that a call waits for the bridge.
+        let moved = eventually("an answer other than 503", async || {
+            let moved = office.post(&format!("/v1/DemoOffice/visits/{visit}/reschedule"), &to).await;
+            (moved.status != 503).then_some(moved)
+        })
+        .await;
         assert_eq!(moved.status.as_u16(), status, "{change}: {}", moved.body);
         bridge::catch_up(&office.db, || true).await.unwrap();
         clean(&office).await;

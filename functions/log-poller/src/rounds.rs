@@ -44,6 +44,8 @@ const LIST_EVERY: Duration = Duration::from_secs(5);
 const SETTLES: Duration = Duration::from_secs(30);
 /// How long polls in progress at the deadline may take to end.
 pub(crate) const LAST_WAIT: Duration = Duration::from_secs(2);
+/// The time that the first read of the list has in any case.
+const FIRST_LIST: Duration = Duration::from_secs(5);
 
 /// The result of a run.
 pub(crate) struct Polled {
@@ -118,7 +120,10 @@ pub(crate) async fn run(
     let mut failed = None;
     loop {
         if Instant::now() >= list_again {
-            match timeout(time_left(app, deadline), list.read(app, schedule)).await.unwrap_or_else(late) {
+            // A run without time polls each practice once, so it must know them.
+            let least = if list.version.is_none() { FIRST_LIST } else { Duration::ZERO };
+            let left = time_left(app, deadline).max(least);
+            match timeout(left, list.read(app, schedule)).await.unwrap_or_else(late) {
                 Ok(None) => list_again = Instant::now() + LIST_EVERY,
                 Ok(Some(listed)) => {
                     practices = listed;
