@@ -34,18 +34,18 @@ pub(super) fn share_schemas(document: &mut Value) {
     let mut schemas = document["components"]["schemas"].take();
     let named = schemas.as_object().into_iter().flatten();
     let named = named.filter(|(_, it)| it["properties"].is_object() || it["allOf"].is_array());
-    let names: BTreeMap<String, String> = named.map(|(name, it)| (it.to_string(), target(name))).collect();
+    let targets: BTreeMap<String, String> = named.map(|(name, it)| (it.to_string(), target(name))).collect();
     for (_, schema) in schemas.as_object_mut().into_iter().flatten() {
-        each_member(schema, &mut |member| replace(member, &names));
+        each_member(schema, &mut |member| replace(member, &targets));
     }
-    each_member(document, &mut |member| replace(member, &names));
+    each_member(document, &mut |member| replace(member, &targets));
     document["components"]["schemas"] = schemas;
 }
 
 /// Replaces a copy; returns whether it did, so that there is nothing below it to visit.
-fn replace(value: &mut Value, names: &BTreeMap<String, String>) -> bool {
+fn replace(value: &mut Value, targets: &BTreeMap<String, String>) -> bool {
     let described = value["properties"].is_object() || value["allOf"].is_array();
-    let Some(name) = described.then(|| names.get(&value.to_string())).flatten() else { return false };
+    let Some(name) = described.then(|| targets.get(&value.to_string())).flatten() else { return false };
     *value = json!({ "$ref": name });
     true
 }
@@ -127,7 +127,8 @@ fn share_repeated(kind: &str, all: Vec<(String, &mut Value)>) -> Map<String, Val
     }
     let mut shared = Map::new();
     for (name, value) in all {
-        if most.get(name.as_str()).is_some_and(|(_, text)| *text == value.to_string()) {
+        let text = value.to_string();
+        if most.get(name.as_str()).is_some_and(|(_, most)| *most == text) {
             let reference = json!({ "$ref": format!("#/components/{kind}/{name}") });
             shared.insert(name, std::mem::replace(value, reference));
         }
@@ -152,7 +153,9 @@ pub(super) fn reachable(document: &Value, parts: impl Fn(&Value) -> Vec<&Value>)
     let operations = items.flat_map(|(_, item)| item.as_object().into_iter().flatten());
     let mut waiting = Vec::new();
     for (_, operation) in operations {
-        parts(operation).into_iter().for_each(|part| referenced(part, &mut waiting));
+        for part in parts(operation) {
+            referenced(part, &mut waiting);
+        }
     }
     closure(document, waiting)
 }
