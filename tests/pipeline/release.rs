@@ -160,8 +160,8 @@ async fn a_run_over_a_thousand_practices_with_a_slow_store_ends_before_its_funct
         }
     })
     .await;
-    let (begin, began) = (office.app.clock.now(), Instant::now());
-    let app = poller(&office, store, move || begin + began.elapsed());
+    let (first, started) = (office.app.clock.now(), Instant::now());
+    let app = poller(&office, store, move || first + started.elapsed());
     let function = template().functions.iter().find(|it| it.id == "LogPollerFunction").unwrap();
     let poll = Poll { once: false, ..ONCE };
     let running = run(&app, poll, Duration::from_secs(5));
@@ -207,9 +207,9 @@ async fn a_run_ends_even_if_its_leases_cannot_be_released() {
     let released = Arc::new(AtomicUsize::new(0));
     let counted = released.clone();
     let store = store_behind(&office, move |call| {
-        let releases = call.body.contains(RELEASE);
-        counted.fetch_add(usize::from(releases), Ordering::Relaxed);
-        async move { if releases { pending().await } else { true } }
+        let hangs = call.body.contains(RELEASE);
+        counted.fetch_add(usize::from(hangs), Ordering::Relaxed);
+        async move { if hangs { pending().await } else { true } }
     })
     .await;
     let app = office.another_app(|parts| {

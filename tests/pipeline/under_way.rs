@@ -159,12 +159,12 @@ async fn what_waits_for_a_place_at_a_slow_endpoint_goes_to_the_slow_lane_with_it
     fast.background.ended().await;
     let slow: Vec<&str> = slow.iter().map(String::as_str).collect();
     send(&office.app, Lane::Slow, &slow).await;
-    let mut received: Vec<String> =
+    let mut called: Vec<String> =
         receiver.received().iter().map(|it| it.header("webhook-id").to_owned()).collect();
-    received.sort();
+    called.sort();
     let mut expected: Vec<String> = (1..=10).map(|log_id| format!("DemoOffice-{log_id}")).collect();
     expected.sort();
-    assert_eq!(received, expected, "each once");
+    assert_eq!(called, expected, "each once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
