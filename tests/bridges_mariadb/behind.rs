@@ -130,7 +130,7 @@ async fn the_poller_applies_changes_of_a_practice_that_nobody_subscribes_to() {
         eventually("the visit", async || (known(&office).await == 1).then_some(())).await;
         office.set_time("2026-03-09T13:00:00Z");
     };
-    Box::pin(ends("the run", async { tokio::join!(run, ending) })).await;
+    ends("the run", Box::pin(async { tokio::join!(run, ending) })).await;
     clean(&office).await;
 }
 
