@@ -19,7 +19,7 @@ const NEEDED: [(&str, &str, &str); 22] = [
     ("AdminFunction", "Admin/AgeOfSecrets", "secretsmanager:ListSecretVersionIds"),
     ("AdminFunction", "Admin/ControlLists", "dynamodb:Query"),
     ("AdminFunction", "Admin/Control", "dynamodb:Query"),
-    ("AdminFunction", "Admin/RetriesByHand", "dynamodb:PutItem"),
+    ("AdminFunction", "Admin/ManualRetries", "dynamodb:PutItem"),
     ("PortalFunction", "Portal/Control", "dynamodb:PutItem"),
     ("PortalFunction", "Portal/SessionsLimitsAndAnswers", "dynamodb:DeleteItem"),
     ("MeFunction", "Me/Profile", "dynamodb:PutItem"),

@@ -43,7 +43,7 @@ impl Leases {
     /// Returns the held or a new lease; `None` while another process holds one.
     ///
     /// To keep the lease, the caller must return it to [`Self::keep`].
-    pub(crate) async fn hold(
+    pub(crate) async fn acquire(
         &self,
         app: &App,
         practicepass: &PracticePass,

@@ -16,7 +16,7 @@ mod record;
 mod restart;
 mod retention;
 mod rounds;
-mod slice;
+mod batch;
 
 use std::{collections::HashSet, time::Duration};
 

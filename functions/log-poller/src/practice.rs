@@ -10,12 +10,12 @@ use shared::{
 };
 
 use crate::{
+    batch::{self, Cut, Gaps},
     bridges,
     error::{PracticeError, in_time},
     faults,
     leases::Leases,
     restart,
-    slice::{self, Cut, Gaps},
 };
 
 /// The result of a poll.
@@ -37,7 +37,7 @@ pub(crate) async fn poll(
     practicepass: &PracticePass,
     until: Timestamp,
 ) -> Result<PollResult, PracticeError> {
-    let Some(mut lease) = leases.hold(app, practicepass).await? else { return Ok(PollResult::default()) };
+    let Some(mut lease) = leases.acquire(app, practicepass).await? else { return Ok(PollResult::default()) };
     let turn = take_turn(app, leases, &mut lease, until).await;
     if !matches!(turn, Err(PracticeError::Control(control::Error::ConditionFailed))) {
         leases.keep(lease);
@@ -85,7 +85,7 @@ async fn read_on(
         let now = app.clock.now();
         let Some(before) = lease.progress.clone() else { return Ok(turn) };
         let mut progress = before.clone();
-        let rows = in_time(app, slice::read(db, &mut progress, gaps, now)).await?;
+        let rows = in_time(app, batch::read(db, &mut progress, gaps, now)).await?;
         if let Some(anew) = in_time(app, restart::check(db, &mut progress, &rows, now)).await? {
             faults::restarted(&practicepass, progress.position(), &anew);
             // Recorded before anything is sent under the new event ids.
@@ -94,7 +94,7 @@ async fn read_on(
         }
         let (new_left, late_read) = (rows.new_left, rows.late_to);
         let poll = leases.request_id.as_ref();
-        let sent = slice::send(app, &practicepass, progress, rows, poll, now).await?;
+        let sent = batch::send(app, &practicepass, progress, rows, poll, now).await?;
         turn.events += sent.events;
         let mut after = sent.progress;
         match (sent.late_open, late_read) {

@@ -15,7 +15,7 @@ use shared::{
     },
 };
 
-use crate::slice::{self, Rows};
+use crate::batch::{self, Rows};
 
 /// Returns the progress of the next epoch if the log was restored or has started over.
 ///
@@ -33,7 +33,7 @@ pub(crate) async fn check(
     let position = progress.position();
     let ids: Vec<(LogId, LogId)> = progress.anchors.ids().map(|id| (id, id)).collect();
     let mut there = Vec::new();
-    for ids in ids.chunks(slice::RANGES) {
+    for ids in ids.chunks(batch::RANGES) {
         there.extend(log::within(&mut conn, ids, i64::MAX).await?);
     }
     let seen = Sighting {

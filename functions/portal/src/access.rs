@@ -68,14 +68,14 @@ pub(crate) async fn request_access(
 ) -> ApiResult<JsonAnswer> {
     let address = call.address().map(|it| it.to_string()).unwrap_or_default();
     let key = key.of_owner(&format!("applicant {address}"));
-    let kept = async || match &key {
+    let stored = async || match &key {
         Some(key) => {
-            let kept = app.control.stored_response(key, call.now()).await?;
-            kept.map(|kept| JsonAnswer::replay(key, kept)).transpose()
+            let stored = app.control.stored_response(key, call.now()).await?;
+            stored.map(|stored| JsonAnswer::replay(key, stored)).transpose()
         }
         None => Ok(None),
     };
-    if let Some(answer) = kept().await? {
+    if let Some(answer) = stored().await? {
         return Ok(answer);
     }
     app.admit_access_request(call.address(), call.now()).await?;
@@ -111,7 +111,7 @@ pub(crate) async fn request_access(
     match app.control.transact(writes).await {
         Ok(()) => Ok(answer),
         // The same request, sent concurrently, was stored first.
-        Err(error @ control::Error::ConditionFailed) => kept().await?.ok_or_else(|| error.into()),
+        Err(error @ control::Error::ConditionFailed) => stored().await?.ok_or_else(|| error.into()),
         Err(error) => Err(error.into()),
     }
 }

@@ -89,7 +89,7 @@ pub(crate) async fn claim_key(
 ) -> ApiResult<JsonAnswer> {
     let (request, token) = find(&app, &call, &body.token.0).await?;
     let once = SealedAnswer::new(&app, key.of_owner(&token.hash()), call.now());
-    if let Some(answer) = once.kept().await? {
+    if let Some(answer) = once.stored_response().await? {
         let claimed = request.approval.as_ref().and_then(|it| it.key_id.as_ref());
         if let Some(id) = claimed
             && let Some(record) = app.control.live_api_key(id).await?
@@ -119,7 +119,7 @@ pub(crate) async fn claim_key(
             Ok(answer)
         }
         // Another call used the token first. If it was the same request, both get its response.
-        Err(control::Error::ConditionFailed) => once.kept().await?.ok_or_else(used),
+        Err(control::Error::ConditionFailed) => once.stored_response().await?.ok_or_else(used),
         Err(error) => Err(error.into()),
     }
 }

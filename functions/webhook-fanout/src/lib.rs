@@ -22,7 +22,7 @@ use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent
 use futures::future::join_all;
 use recipients::{Disposition, Recipient, Recipients};
 use requeue::{
-    cancel, claim, hand_over, park, redeliver_later, resume, wait_for_slot, wait_in_line, withhold,
+    cancel, claim, hand_over, redeliver_later, resume, wait_for_slot, wait_in_line, wait_until, withhold,
 };
 pub use shared::domain::Lane;
 use shared::{
@@ -130,7 +130,7 @@ async fn deliver_one(
                 return attempt(lane, begun, subscription, grant, slot).await;
             }
             Disposition::SlowLane => return hand_over(app, message).await,
-            Disposition::Wait(until) => return park(app, message, until).await,
+            Disposition::Wait(until) => return wait_until(app, message, until).await,
             Disposition::Withhold(reason) => return withhold(app, message, reason).await,
             Disposition::Unwanted => return cancel(app, message).await,
             Disposition::NeedsSlot => (),

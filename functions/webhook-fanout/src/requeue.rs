@@ -60,7 +60,7 @@ pub(crate) async fn cancel(app: &App, message: &EventMessage) -> Result<(), Faul
 }
 
 /// Records that the delivery waits, and returns its message to the queue.
-pub(crate) async fn park(app: &App, message: &EventMessage, until: Timestamp) -> Result<(), Fault> {
+pub(crate) async fn wait_until(app: &App, message: &EventMessage, until: Timestamp) -> Result<(), Fault> {
     let now = app.clock.now();
     let wait = until.duration_since(now).as_secs_f64().max(1.0);
     let after = |share: f64| now.saturating_add(Duration::from_secs_f64(wait * share)).unwrap_or(until);

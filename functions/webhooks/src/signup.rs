@@ -114,7 +114,7 @@ pub(crate) async fn sign_up(
 ) -> ApiResult<JsonAnswer> {
     let key = key.of(&partner.caller);
     retry_on_conflict!(partner.app, "Read your subscription again.", || {
-        if let Some(answer) = kept(&partner, key.as_ref()).await? {
+        if let Some(answer) = stored_response(&partner, key.as_ref()).await? {
             return Ok(Some(answer));
         }
         let request = SignupRequest::read(&partner, &body).await?;
@@ -126,10 +126,10 @@ pub(crate) async fn sign_up(
     })
 }
 
-async fn kept(partner: &Partner, key: Option<&RequestKey>) -> ApiResult<Option<JsonAnswer>> {
+async fn stored_response(partner: &Partner, key: Option<&RequestKey>) -> ApiResult<Option<JsonAnswer>> {
     let Some(key) = key else { return Ok(None) };
-    let kept = partner.app.control.stored_response(key, partner.now()).await?;
-    kept.map(|kept| JsonAnswer::replay(key, kept)).transpose()
+    let stored = partner.app.control.stored_response(key, partner.now()).await?;
+    stored.map(|stored| JsonAnswer::replay(key, stored)).transpose()
 }
 
 /// The validated request.

@@ -171,7 +171,7 @@ async fn round(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older, report:
         let plan = |apply| Plan::new(moments, apply, Timestamp::now());
         let found = operator.reconcile(Some(PRACTICE), plan(false)?).await?;
         let mended = operator.reconcile(Some(PRACTICE), plan(true)?).await?;
-        story.by_hand(scene, &mended).await?;
+        story.manual(scene, &mended).await?;
         let again = operator.reconcile(Some(PRACTICE), plan(false)?).await?;
         let told = [("dry run", &found), ("applied", &mended), ("dry run again", &again)];
         let told = told.map(|(name, it)| format!("{name}: {}", it.result())).into();
@@ -196,7 +196,7 @@ async fn round(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older, report:
     let mut checks = vec![seen(&found, &again)];
     checks.extend(mended.checks.iter().cloned());
     before.reported = mended;
-    verify::all_told(endpoint, &story).await?;
+    verify::all_received(endpoint, &story).await?;
     checks.extend(Box::pin(verify::verify(scene, endpoint, &mut story, &before)).await?);
     for it in &mut checks {
         it.id = format!("{}/{}", older.name(), it.id);
@@ -215,12 +215,12 @@ async fn round(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older, report:
 
 /// Updates the manual checks with what was found after the manual work.
 fn people_saw_to(mended: &mut Report, again: &Report) {
-    for check in mended.checks.iter_mut().filter(|it| it.verdict == Verdict::ByHand && it.critical) {
+    for check in mended.checks.iter_mut().filter(|it| it.verdict == Verdict::Manual && it.critical) {
         let Some(after) = again.checks.iter().find(|it| it.id == check.id) else { continue };
         check.found = format!("{}; after the manual work: {}", check.found, after.found);
         check.critical = after.critical;
         if after.verdict == Verdict::Good {
-            check.verdict = Verdict::Mended;
+            check.verdict = Verdict::Repaired;
         }
     }
 }

@@ -12,7 +12,7 @@ use officepro_local::demo::{self, Demo};
 use officepro_local::error::{Error, Result};
 use officepro_local::running::RunningStack;
 use officepro_local::runtime::guard;
-use officepro_local::stack::{FrontDoor, Options, Stack, Stores};
+use officepro_local::stack::{HttpListener, Options, Stack, Stores};
 use officepro_local::template::{LocalResources, Template};
 use officepro_local::{drill, emit, practices, project};
 use officepro_operator::Operator;
@@ -77,14 +77,14 @@ async fn perform(cli: Cli) -> Result<()> {
 
 async fn start(root: &Path, data_dir: &Path, options: Run) -> Result<Stack> {
     let data_dir = DataDir::open(data_dir)?;
-    let door = FrontDoor::open(options.port).await?;
+    let listener = HttpListener::open(options.port).await?;
     if options.fresh {
         data_dir.clear()?;
     }
     let template = root.join("template.yaml");
     let binaries = functions(root, options.binaries.as_deref(), options.release).await?;
     let stores = Stores::start(&template, data_dir).await?;
-    let demo = demo::prepare(&stores, &door.base_url, options.practice_db.as_deref()).await?;
+    let demo = demo::prepare(&stores, &listener.base_url, options.practice_db.as_deref()).await?;
     let serve = Options {
         binaries,
         portal: root.join("infra/portal"),
@@ -94,7 +94,7 @@ async fn start(root: &Path, data_dir: &Path, options: Run) -> Result<Stack> {
         events: !options.without_events,
         variables: options.variables,
     };
-    let stack = Stack::start(stores, door, serve).await?;
+    let stack = Stack::start(stores, listener, serve).await?;
     print_banner(&stack, demo.as_ref());
     Ok(stack)
 }

@@ -60,12 +60,12 @@ struct Document {
 impl Secrets {
     /// Reads the file and creates the template's secrets that it lacks.
     pub fn open(file: &Path, secrets: &[Secret]) -> Result<Self> {
-        let kept = match fs::read(file) {
+        let secrets = match fs::read(file) {
             Ok(text) => read(&text).map_err(|error| Error::store(&file.display().to_string(), error))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(Error::file(file)(error)),
         };
-        let mut opened = SecretFile { file: file.to_owned(), secrets: kept };
+        let mut opened = SecretFile { file: file.to_owned(), secrets };
         let mut made = false;
         for secret in secrets {
             if let Entry::Vacant(vacant) = opened.secrets.entry(secret.id.clone()) {
@@ -92,51 +92,51 @@ impl Secrets {
     }
 
     fn exists(&self, name: &str) -> bool {
-        self.kept().secrets.contains_key(name)
+        self.file().secrets.contains_key(name)
     }
 
     fn version(&self, name: &str, stage: &str) -> Option<Version> {
-        self.kept().secrets.get(name)?.get(stage).cloned()
+        self.file().secrets.get(name)?.get(stage).cloned()
     }
 
     fn stages(&self, name: &str) -> Option<Stages> {
-        self.kept().secrets.get(name).cloned()
+        self.file().secrets.get(name).cloned()
     }
 
     /// Sets the version of a staging label; a new current version makes the old one the previous
     /// one.
     fn put(&self, name: &str, stage: &str, id: &str, value: &str) -> Result<()> {
-        let mut kept = self.kept();
-        let stages = kept.secrets.entry(name.to_owned()).or_default();
+        let mut file = self.file();
+        let stages = file.secrets.entry(name.to_owned()).or_default();
         let version = Version::new(id.to_owned(), value.to_owned());
         let before = stages.insert(stage.to_owned(), version);
         if let Some(before) = before.filter(|it| stage == CURRENT && it.id != id) {
             stages.insert(PREVIOUS.to_owned(), before);
         }
-        kept.save()
+        file.save()
     }
 
     /// Adds a staging label to a secret's current version.
     pub fn label(&self, name: &str, stage: &str) -> Result<()> {
-        let mut kept = self.kept();
-        if let Some(stages) = kept.secrets.get_mut(name)
+        let mut file = self.file();
+        if let Some(stages) = file.secrets.get_mut(name)
             && let Some(version) = stages.get(CURRENT).cloned()
         {
             stages.insert(stage.to_owned(), version);
         }
-        kept.save()
+        file.save()
     }
 
     /// Sets the creation time of a secret's current version; for tests of a secret's age.
     pub fn backdate(&self, name: &str, created_at: Timestamp) -> Result<()> {
-        let mut kept = self.kept();
-        if let Some(version) = kept.secrets.get_mut(name).and_then(|stages| stages.get_mut(CURRENT)) {
+        let mut file = self.file();
+        if let Some(version) = file.secrets.get_mut(name).and_then(|stages| stages.get_mut(CURRENT)) {
             version.created_at = Some(created_at);
         }
-        kept.save()
+        file.save()
     }
 
-    fn kept(&self) -> MutexGuard<'_, SecretFile> {
+    fn file(&self) -> MutexGuard<'_, SecretFile> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -146,13 +146,13 @@ impl Stores {
 }
 
 /// The gateway's socket, opened before anything else so that a port in use is reported immediately.
-pub struct FrontDoor {
+pub struct HttpListener {
     /// Base URL of the portal and the API, e.g. `http://127.0.0.1:8080`.
     pub base_url: String,
     listener: TcpListener,
 }
 
-impl FrontDoor {
+impl HttpListener {
     /// Binds a port of 127.0.0.1; 0 selects a free one.
     pub async fn open(port: u16) -> Result<Self> {
         let (listener, address) = http::listen(port).await?;
@@ -194,7 +194,7 @@ pub struct Stack {
 
 impl Stack {
     /// Starts everything that serves, using the stores.
-    pub async fn start(stores: Stores, door: FrontDoor, options: Options) -> Result<Self> {
+    pub async fn start(stores: Stores, listener: HttpListener, options: Options) -> Result<Self> {
         let functions = &stores.template.functions;
         let mut variables = BTreeMap::new();
         for permission in ["WEBHOOK_ALLOW_LOOPBACK", "PORTAL_ALLOW_LOOPBACK"] {
@@ -227,7 +227,7 @@ impl Stack {
         let runtime = Arc::new(RuntimeHost::start(settings, deployed).await?);
         let throttling = stores.template.throttling;
         let gateway =
-            Gateway::start(door.listener, functions, Arc::clone(&runtime), options.portal, throttling);
+            Gateway::start(listener.listener, functions, Arc::clone(&runtime), options.portal, throttling);
         let invoke = InvokeApi::start(Arc::clone(&runtime), Arc::clone(&stores.permissions)).await?;
         let invoked = if options.events { functions.as_slice() } else { &[] };
         let triggers =
@@ -241,8 +241,17 @@ impl Stack {
                 }
             }
         });
-        stores.write_addresses(&door.base_url, &invoke.endpoint)?;
-        Ok(Self { base_url: door.base_url, stores, runtime, gateway, invoke, triggers, deployment, expiry })
+        stores.write_addresses(&listener.base_url, &invoke.endpoint)?;
+        Ok(Self {
+            base_url: listener.base_url,
+            stores,
+            runtime,
+            gateway,
+            invoke,
+            triggers,
+            deployment,
+            expiry,
+        })
     }
 
     /// Returns the stores.

@@ -158,7 +158,7 @@ pub async fn reconcile(
         };
         if before.verdict == Verdict::Open {
             if check.verdict == Verdict::Good {
-                check.verdict = Verdict::Mended;
+                check.verdict = Verdict::Repaired;
             }
             check.found = format!("{}; afterwards: {}", before.found, check.found);
             check.rows = before.rows;

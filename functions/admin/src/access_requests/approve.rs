@@ -109,13 +109,13 @@ pub(crate) async fn approve_access_request(
     headers: HeaderMap,
     Once { body: request_body, key }: Once<Reading<ApproveAccess>>,
 ) -> ApiResult<JsonAnswer> {
-    if let Some(answer) = admin.kept(&key).await? {
+    if let Some(answer) = admin.stored_response(&key).await? {
         return Ok(answer);
     }
     match approve(&admin, id, &headers, request_body, &key).await {
         // The decision may come from this same request, sent twice.
         Err(error) if matches!(error.code(), Code::AlreadyDecided | Code::ConcurrentChange) => {
-            admin.kept(&key).await?.ok_or_else(already_decided)
+            admin.stored_response(&key).await?.ok_or_else(already_decided)
         }
         done => done,
     }

@@ -44,7 +44,7 @@ pub(crate) async fn reissue_claim_link(
     headers: HeaderMap,
     Once { body: NoBody, key }: Once<NoBody>,
 ) -> ApiResult<JsonAnswer> {
-    if let Some(answer) = admin.kept(&key).await? {
+    if let Some(answer) = admin.stored_response(&key).await? {
         return Ok(answer);
     }
     let (mut request, mut approval) = load_unclaimed(&admin, id).await?;

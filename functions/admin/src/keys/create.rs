@@ -70,7 +70,7 @@ pub(crate) async fn create_key(
     admin: Admin,
     Once { body: request_body, key: once }: Once<Reading<CreateKey>>,
 ) -> ApiResult<JsonAnswer> {
-    if let Some(answer) = admin.kept(&once).await? {
+    if let Some(answer) = admin.stored_response(&once).await? {
         return Ok(answer);
     }
     let (mode, terms) = validate(&admin, request_body).await?;

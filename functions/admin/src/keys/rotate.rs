@@ -69,7 +69,7 @@ pub(crate) async fn rotate_key(
     PathText(id): PathText,
     Once { body, key: once }: Once<RotateKey>,
 ) -> ApiResult<JsonAnswer> {
-    if let Some(answer) = admin.kept(&once).await? {
+    if let Some(answer) = admin.stored_response(&once).await? {
         return Ok(answer);
     }
     let mut key = load_active(&admin, &KeyId(id)).await?;

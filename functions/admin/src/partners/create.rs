@@ -47,7 +47,7 @@ pub(crate) async fn create_partner(
     admin: Admin,
     Once { body, key }: Once<CreatePartner>,
 ) -> ApiResult<JsonAnswer> {
-    if let Some(answer) = admin.kept(&key).await? {
+    if let Some(answer) = admin.stored_response(&key).await? {
         return Ok(answer);
     }
     let now = admin.now();

@@ -14,7 +14,7 @@ use crate::data_dir::DataDir;
 use crate::demo::{self, Demo};
 use crate::error::{Error, Result};
 use crate::running::RunningStack;
-use crate::stack::{FrontDoor, Options, Stack, Stores};
+use crate::stack::{HttpListener, Options, Stack, Stores};
 
 /// The practice that the drill restores.
 pub(super) const PRACTICE: &str = "DemoOffice";
@@ -59,10 +59,10 @@ impl<'a> Scene<'a> {
     pub(super) async fn open(&mut self, events: bool) -> Result<()> {
         let stores =
             Stores::start(&self.setting.root.join("template.yaml"), DataDir::open(&self.folder)?).await?;
-        let door = FrontDoor::open(0).await?;
+        let listener = HttpListener::open(0).await?;
         // The data is created once; later starts must change nothing.
         if self.demo.is_none() {
-            self.demo = demo::prepare(&stores, &door.base_url, self.setting.server.as_deref()).await?;
+            self.demo = demo::prepare(&stores, &listener.base_url, self.setting.server.as_deref()).await?;
         }
         let options = Options {
             binaries: self.setting.binaries.clone(),
@@ -73,8 +73,8 @@ impl<'a> Scene<'a> {
             events,
             variables: Vec::new(),
         };
-        self.base.clone_from(&door.base_url);
-        self.stack = Some(Stack::start(stores, door, options).await?);
+        self.base.clone_from(&listener.base_url);
+        self.stack = Some(Stack::start(stores, listener, options).await?);
         Ok(())
     }
 

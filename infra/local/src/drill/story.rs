@@ -114,7 +114,7 @@ impl Story {
         booking.request_id.clone_from(&reply.request_id);
         booking.visit = reply.good("a booking")?["data"]["VisitID"].as_i64().unwrap_or_default();
         scene.recorded(&booking.request_id).await?;
-        told(endpoint, booking.visit).await?;
+        received(endpoint, booking.visit).await?;
         self.bookings.push(booking);
         Ok(())
     }
@@ -148,9 +148,9 @@ impl Story {
     }
 
     /// Does the manual work that the report asks for.
-    pub(super) async fn by_hand(&self, scene: &Scene<'_>, report: &Report) -> Result<()> {
+    pub(super) async fn manual(&self, scene: &Scene<'_>, report: &Report) -> Result<()> {
         let mut rows =
-            report.checks.iter().filter(|it| it.verdict == Verdict::ByHand).flat_map(|it| &it.rows);
+            report.checks.iter().filter(|it| it.verdict == Verdict::Manual).flat_map(|it| &it.rows);
         let (mut narrow, mut remove) = (false, false);
         for row in rows.by_ref() {
             narrow |= row.contains(&self.narrowed.key_id) && row.contains("earlier settings (scopes)");
@@ -202,7 +202,7 @@ pub(super) async fn book_once(
 }
 
 /// Waits until the booker has received the event of a visit.
-pub(super) async fn told(endpoint: &Endpoint, visit: i64) -> Result<()> {
+pub(super) async fn received(endpoint: &Endpoint, visit: i64) -> Result<()> {
     until("the event of a booking", async || {
         let received = endpoint.received();
         Ok(received.iter().any(|it| it.path.ends_with(BOOKER) && it.body["recordId"] == visit))

@@ -9,7 +9,7 @@ use shared::tenant::log;
 
 use super::endpoint::{Endpoint, Received};
 use super::scene::{PRACTICE, Scene, until};
-use super::story::{BOOKER, Booking, CLOSED, SILENT, Story, book_once, told, work_in_the_emr};
+use super::story::{BOOKER, Booking, CLOSED, SILENT, Story, book_once, received, work_in_the_emr};
 use crate::emit;
 use crate::error::Result;
 use crate::practices::failed;
@@ -266,9 +266,9 @@ async fn audited(scene: &Scene<'_>) -> Result<Check> {
 }
 
 /// Waits until the booker has received the events of all its bookings.
-pub(super) async fn all_told(endpoint: &Endpoint, story: &Story) -> Result<()> {
+pub(super) async fn all_received(endpoint: &Endpoint, story: &Story) -> Result<()> {
     for booking in &story.bookings {
-        told(endpoint, booking.visit).await?;
+        received(endpoint, booking.visit).await?;
     }
     Ok(())
 }

@@ -87,12 +87,12 @@ async fn keys(control: &Store, acts: &Acts, now: Timestamp) -> control::Result<V
     lost.extend(earlier);
     Ok(vec![
         (ended.of_rows(Verdict::Open, true, living), repairs),
-        (terms.of_rows(Verdict::ByHand, critical, lost), Vec::new()),
+        (terms.of_rows(Verdict::Manual, critical, lost), Vec::new()),
     ])
 }
 
 async fn partners(control: &Store, acts: &Acts) -> control::Result<Vec<(Check, Vec<Repair>)>> {
-    let (mut living, mut repairs, mut by_hand) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut living, mut repairs, mut manual) = (Vec::new(), Vec::new(), Vec::new());
     let newest = acts.partners();
     for (id, (status, act)) in &newest {
         let Some(partner) = control.partner(&PartnerId((*id).to_owned())).await? else { continue };
@@ -102,25 +102,25 @@ async fn partners(control: &Store, acts: &Acts) -> control::Result<Vec<(Check, V
                 repairs.push(Repair::SuspendPartner(partner.id));
             }
             (PartnerStatus::Active, PartnerStatus::Suspended) => {
-                by_hand.push(format!("{id} ({}) was reinstated: {}", partner.company, described(act)));
+                manual.push(format!("{id} ({}) was reinstated: {}", partner.company, described(act)));
             }
             _ => {}
         }
     }
     for (act, id) in acts.of(&["partners.create"]) {
         if control.partner(&PartnerId(id.to_owned())).await?.is_none() {
-            by_hand.push(format!("{id} is lost; create it again: {}", described(act)));
+            manual.push(format!("{id} is lost; create it again: {}", described(act)));
         }
     }
     let found =
         format!("{} of {} partners with a changed status are active again", living.len(), newest.len());
     let ended = Check::new("control/partners", "No suspended partner is active", "none", found);
-    let found = format!("{} lost or suspended", by_hand.len());
+    let found = format!("{} lost or suspended", manual.len());
     let there =
         Check::new("control/partners-lost", "All partners exist, and are active if they were", "all", found);
     Ok(vec![
         (ended.of_rows(Verdict::Open, true, living), repairs),
-        (there.of_rows(Verdict::ByHand, false, by_hand), Vec::new()),
+        (there.of_rows(Verdict::Manual, false, manual), Vec::new()),
     ])
 }
 
@@ -183,5 +183,5 @@ async fn practices(control: &Store, acts: &Acts) -> control::Result<(Check, Vec<
     let found = format!("{} differ from what operators last set", rows.len());
     let guarantee = "No removed practice is registered, and none is missing";
     let check = Check::new("control/practices", guarantee, "as operators last set them", found);
-    Ok((check.of_rows(Verdict::ByHand, true, rows), Vec::new()))
+    Ok((check.of_rows(Verdict::Manual, true, rows), Vec::new()))
 }

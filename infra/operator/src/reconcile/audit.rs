@@ -221,7 +221,7 @@ impl Acts {
         let repair = Repair::RecoverAudit(self.missing.clone());
         let repairs = Vec::from_iter((!self.missing.is_empty()).then_some(repair));
         vec![
-            (moment.of_rows(Verdict::ByHand, false, rows), Vec::new()),
+            (moment.of_rows(Verdict::Manual, false, rows), Vec::new()),
             (audit.of_rows(Verdict::Open, true, missing), repairs),
         ]
     }

@@ -190,7 +190,7 @@ impl Counts {
         let mut check = Check::new(format!("copy/{}", kind.replace(' ', "-")), guarantee, "all", found);
         check.rows = ended.get(kind).cloned().unwrap_or_default();
         if missing + overwritten > *deleted {
-            check.verdict = if applied { Verdict::Mended } else { Verdict::Open };
+            check.verdict = if applied { Verdict::Repaired } else { Verdict::Open };
         }
         check
     }

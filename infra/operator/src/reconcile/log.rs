@@ -173,7 +173,7 @@ pub(super) fn lost_records(
 }
 
 /// Checks for events that were sent to partners but are missing from the restored log.
-pub(super) fn told(
+pub(super) fn deliveries(
     practicepass: &PracticePass,
     deliveries: &[Delivery],
     facts: &Facts,
@@ -202,5 +202,5 @@ pub(super) fn told(
         "none for lost rows",
         format!("{} deliveries", gone.len()),
     );
-    (check.of_rows(Verdict::ByHand, false, gone), Vec::new())
+    (check.of_rows(Verdict::Manual, false, gone), Vec::new())
 }

@@ -55,7 +55,7 @@ pub(super) async fn checks(
     let facts = answered(ask, question).await?;
     checks.push(log::check(practicepass, progress, &subscriptions, &deliveries, &facts, plan));
     if let Some(at) = plan.moments.database {
-        checks.push(log::told(practicepass, &deliveries, &facts, at));
+        checks.push(log::deliveries(practicepass, &deliveries, &facts, at));
         let lost = records::lost(&calls, &facts);
         checks.push(records::check(practicepass, &lost, &deliveries, at, plan.now));
         checks.push(records::ids(practicepass, &lost, &facts, (at, earlier.floors)));

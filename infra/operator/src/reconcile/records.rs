@@ -84,7 +84,7 @@ pub(super) fn check(
         format!("every successful change from {} to {now}", at - MARGIN),
         span,
     );
-    (check.of_rows(Verdict::ByHand, false, rows), Vec::new())
+    (check.of_rows(Verdict::Manual, false, rows), Vec::new())
 }
 
 /// Checks that ids of lost records are not reused.
@@ -132,7 +132,7 @@ pub(super) fn given_again(
         "none",
         format!("{}", rows.len()),
     );
-    (check.of_rows(Verdict::ByHand, true, rows), Vec::new())
+    (check.of_rows(Verdict::Manual, true, rows), Vec::new())
 }
 
 /// Checks that the database is from the given moment, not an earlier one.
@@ -152,7 +152,7 @@ pub(super) fn moment(
         format!("the database is from {given}"),
         found,
     );
-    (check.of_rows(Verdict::ByHand, false, rows), Vec::new())
+    (check.of_rows(Verdict::Manual, false, rows), Vec::new())
 }
 
 pub(super) fn answers(practicepass: &PracticePass, facts: &Facts) -> (Check, Vec<Repair>) {
@@ -179,7 +179,7 @@ pub(super) fn overlaps(practicepass: &PracticePass, facts: &Facts) -> (Check, Ve
         "0 pairs",
         format!("{} pairs", facts.overlaps),
     );
-    (check.of_rows(Verdict::ByHand, true, rows), Vec::new())
+    (check.of_rows(Verdict::Manual, true, rows), Vec::new())
 }
 
 /// Checks for keys that the practice's database has seen but a restored control plane lacks.
@@ -200,5 +200,5 @@ pub(super) async fn keys(
         "all",
         format!("{} of {} unknown", rows.len(), facts.keys.len()),
     );
-    Ok((check.of_rows(Verdict::ByHand, false, rows), Vec::new()))
+    Ok((check.of_rows(Verdict::Manual, false, rows), Vec::new()))
 }

@@ -17,20 +17,20 @@ pub enum Verdict {
     /// The guarantee holds.
     Good,
     /// The guarantee did not hold; it was repaired and checked again.
-    Mended,
+    Repaired,
     /// The guarantee does not hold; `--apply` repairs it.
     Open,
     /// No program can repair it: people must be informed, or must decide.
-    ByHand,
+    Manual,
 }
 
 impl Verdict {
     fn in_words(self) -> &'static str {
         match self {
             Self::Good => "good",
-            Self::Mended => "repaired",
+            Self::Repaired => "repaired",
             Self::Open => "OPEN",
-            Self::ByHand => "MANUAL",
+            Self::Manual => "MANUAL",
         }
     }
 }
@@ -176,7 +176,7 @@ impl Report {
     pub fn failures(&self) -> impl Iterator<Item = &Check> {
         self.checks
             .iter()
-            .filter(|it| it.verdict == Verdict::Open || (it.critical && it.verdict == Verdict::ByHand))
+            .filter(|it| it.verdict == Verdict::Open || (it.critical && it.verdict == Verdict::Manual))
     }
 
     /// Rejects an existing file, which may be the evidence of an earlier restore.
@@ -284,9 +284,9 @@ impl Report {
             "{} checks: {} good, {} repaired, {} open, {} manual. {}",
             self.checks.len(),
             count(Verdict::Good),
-            count(Verdict::Mended),
+            count(Verdict::Repaired),
             count(Verdict::Open),
-            count(Verdict::ByHand),
+            count(Verdict::Manual),
             if self.failures().next().is_none() {
                 "No guarantee is broken."
             } else {

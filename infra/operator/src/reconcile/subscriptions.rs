@@ -17,7 +17,7 @@ use super::report::{Check, Verdict};
 struct SubscriptionFindings {
     back: Vec<String>,
     repairs: Vec<Repair>,
-    by_hand: Vec<String>,
+    manual: Vec<String>,
 }
 
 pub(super) async fn checks(
@@ -39,11 +39,11 @@ pub(super) async fn checks(
         "control/subscriptions-lost",
         "All subscriptions exist, with the URL, scopes and secret that partners know",
         "all",
-        format!("{} lost or outdated", found.by_hand.len()),
+        format!("{} lost or outdated", found.manual.len()),
     );
     Ok(vec![
         (back.of_rows(Verdict::Open, true, found.back), found.repairs),
-        (there.of_rows(Verdict::ByHand, false, found.by_hand), Vec::new()),
+        (there.of_rows(Verdict::Manual, false, found.manual), Vec::new()),
     ])
 }
 
@@ -66,7 +66,7 @@ async fn by_administrators(
                 found.repairs.push(Repair::PauseSubscription(Box::new(subscription)));
             }
             (Some((false, act)), Some(_)) => {
-                found.by_hand.push(format!("{} is paused again: {}", named(&subscription), described(act)));
+                found.manual.push(format!("{} is paused again: {}", named(&subscription), described(act)));
             }
             _ => {}
         }
@@ -115,20 +115,20 @@ async fn by_partners(
         let deletion = calls.deletion.zip(subscription.clone());
         let deletion = deletion.filter(|(call, subscription)| subscription.created_at < call.time);
         if let Some((call, subscription)) = deletion {
-            found.back.push(format!("{}: {}", named(&subscription), told(call)));
+            found.back.push(format!("{}: {}", named(&subscription), described(call)));
             found.repairs.push(Repair::DeleteSubscription(Box::new(subscription)));
         }
         match (calls.last, &subscription) {
             (Some(call), None) if call.method == "POST" => {
-                found.by_hand.push(format!("lost; the partner must sign up again: {}", told(call)));
+                found.manual.push(format!("lost; the partner must sign up again: {}", described(call)));
             }
             (Some(call), Some(subscription))
                 if call.method == "POST" && subscription.updated_at < call.time =>
             {
-                found.by_hand.push(format!(
+                found.manual.push(format!(
                     "{} has its earlier URL and scopes; the partner must sign up again: {}",
                     named(subscription),
-                    told(call)
+                    described(call)
                 ));
             }
             _ => {}
@@ -136,10 +136,10 @@ async fn by_partners(
         if let (Some(call), Some(subscription)) = (calls.rotation, &subscription)
             && subscription.updated_at < call.time
         {
-            found.by_hand.push(format!(
+            found.manual.push(format!(
                 "{} signs with its previous secret; the partner must rotate it again: {}",
                 named(subscription),
-                told(call)
+                described(call)
             ));
         }
     }

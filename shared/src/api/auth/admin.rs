@@ -64,12 +64,12 @@ impl Admin {
     ///
     /// # Errors
     /// 422 if the request's `Idempotency-Key` was used with another body.
-    pub async fn kept(&self, key: &IdempotencyKey) -> ApiResult<Option<JsonAnswer>> {
-        let kept = self.once(key).kept().await?;
-        if let Some(id) = kept.as_ref().and_then(|it| it.data()["id"].as_str().map(str::to_owned)) {
+    pub async fn stored_response(&self, key: &IdempotencyKey) -> ApiResult<Option<JsonAnswer>> {
+        let stored = self.once(key).stored_response().await?;
+        if let Some(id) = stored.as_ref().and_then(|it| it.data()["id"].as_str().map(str::to_owned)) {
             note_target(&self.call, &id);
         }
-        Ok(kept)
+        Ok(stored)
     }
 
     /// Returns the handle of the stored response. All administrators share their idempotency keys.
@@ -95,7 +95,9 @@ impl Admin {
         match self.commit(change, writes).await {
             Ok(()) => Ok(answer),
             // The same request, sent concurrently, may have been faster.
-            Err(error @ control::Error::ConditionFailed) => self.kept(key).await?.ok_or_else(|| error.into()),
+            Err(error @ control::Error::ConditionFailed) => {
+                self.stored_response(key).await?.ok_or_else(|| error.into())
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -25,14 +25,16 @@ impl<'a> SealedAnswer<'a> {
     /// # Errors
     /// 422 if the key was used with another body, or the response was encrypted with a secret that
     /// is no longer accepted.
-    pub async fn kept(&self) -> ApiResult<Option<JsonAnswer>> {
+    pub async fn stored_response(&self) -> ApiResult<Option<JsonAnswer>> {
         let Some(key) = &self.key else { return Ok(None) };
-        let Some(mut kept) = self.app.control.stored_response(key, self.now).await? else { return Ok(None) };
-        let opened = self.app.unseal(&kept.response, &key.digest()).await?;
+        let Some(mut stored) = self.app.control.stored_response(key, self.now).await? else {
+            return Ok(None);
+        };
+        let opened = self.app.unseal(&stored.response, &key.digest()).await?;
         let gone =
             || ApiError::new(Code::IdempotencyKeyReused, "The first response is unavailable; use a new key.");
-        kept.response = opened.ok_or_else(gone)?;
-        JsonAnswer::replay(key, kept).map(Some)
+        stored.response = opened.ok_or_else(gone)?;
+        JsonAnswer::replay(key, stored).map(Some)
     }
 
     /// Builds the write that stores a response, for the transaction of its effect.
