@@ -1,7 +1,7 @@
-//! A slice of a practice's log: rows that are read, sent and recorded together.
+//! A batch of a practice's log: rows that are read, sent and recorded together.
 //!
 //! Slices are independent of the size of the backlog. An interrupted process causes at most one
-//! slice to be sent again.
+//! batch to be sent again.
 
 use jiff::Timestamp;
 use shared::sql;
@@ -24,11 +24,11 @@ use crate::{
     faults,
 };
 
-/// The maximum number of late rows, and of new rows, per slice.
+/// The maximum number of late rows, and of new rows, per batch.
 const ROWS: usize = 250;
 /// The maximum number of rows without an id above 0 that are counted.
 const MOST_WITHOUT_IDS: i64 = 1_000;
-/// The maximum number of messages per slice. A row with more has a slice of its own.
+/// The maximum number of messages per batch. A row with more has a batch of its own.
 const MESSAGES: usize = 2_500;
 /// The maximum number of ranges of missing ids per query.
 pub(crate) const RANGES: usize = 100;
@@ -71,7 +71,7 @@ pub(crate) enum Gaps {
     All,
 }
 
-/// The result of a slice.
+/// The result of a batch.
 pub(crate) struct Sent {
     pub(crate) progress: LogProgress,
     pub(crate) events: usize,
@@ -138,7 +138,7 @@ pub(crate) async fn read(
     Ok(Rows { ends, late, late_to, new, new_left })
 }
 
-/// A row, with the range of its messages in the slice.
+/// A row, with the range of its messages in the batch.
 struct Planned {
     row: LogRow,
     late: bool,

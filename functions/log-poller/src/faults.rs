@@ -38,7 +38,7 @@ pub(crate) fn restarted(practicepass: &PracticePass, before: LogId, after: &LogP
     );
 }
 
-/// Reports the faults found by comparing the progress before and after a slice.
+/// Reports the faults found by comparing the progress before and after a batch.
 pub(crate) fn report(practicepass: &PracticePass, before: &LogProgress, after: &LogProgress) {
     let known = before.islands();
     // A row that extends an island does not create a new one.

@@ -26,9 +26,9 @@ pub(crate) struct PollResult {
     pub(crate) more: bool,
 }
 
-/// Sends the events of new rows, slice by slice, until none is left or time runs out.
+/// Sends the events of new rows, batch by batch, until none is left or time runs out.
 ///
-/// Reads at least one slice. Stops early if the queue does not accept every message.
+/// Reads at least one batch. Stops early if the queue does not accept every message.
 ///
 /// Does nothing if another process holds the practice's lease.
 pub(crate) async fn poll(
