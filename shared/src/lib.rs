@@ -1,4 +1,5 @@
-//! Code that all functions share, lowest layer first: a module uses only modules listed above it.
+//! Code that all functions share. The lowest layer comes first: a module uses only modules that
+//! stand earlier in this list.
 
 pub mod domain;
 pub mod telemetry;

@@ -72,9 +72,9 @@ body! {
 /// Book a visit in the tenant Visits table with provider and resource availability checks.
 ///
 /// The provider must be free for their part of the visit. The patient and, if the visit type needs
-/// one, a room must be free for the whole visit. The gap between two visits of a provider is at
-/// least the larger of their visit types' buffers. Of the free rooms, the one with the fewest
-/// visits that day is booked.
+/// one, a room must be free for the whole visit. Between two neighboring visits of a provider, the
+/// larger of the earlier one's buffer after and the later one's buffer before stays free. Of the
+/// free rooms, the one with the fewest visits that day is booked.
 ///
 /// Send an `Idempotency-Key` so that a retried request books only once.
 #[utoipa::path(

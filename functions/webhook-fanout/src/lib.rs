@@ -5,10 +5,10 @@
 //! can; otherwise the log poller sends them again when they are due.
 //!
 //! There are two lanes. Each is a function with its own queue, and runs this program with another
-//! `WEBHOOK_LANE`. The fast lane waits one second for an
-//! endpoint. A slower call continues after the invocation's response, and the slow lane serves the
-//! endpoint until it is quick again. If an endpoint hangs or keeps failing, its circuit opens and
-//! is probed. If it answers 429, the slow lane calls it in the slots that its pace allows.
+//! `WEBHOOK_LANE`. The fast lane waits one second for an endpoint. A slower call continues after
+//! the invocation's response, and the slow lane serves the endpoint until it is quick again. If an
+//! endpoint hangs or keeps failing, its circuit opens and is probed. If it answers 429, the slow
+//! lane calls it in the slots that its pace allows.
 
 mod recipients;
 mod requeue;

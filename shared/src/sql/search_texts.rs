@@ -22,7 +22,7 @@ pub struct SearchText {
     pub id: &'static str,
     /// The searched text, as an SQL expression.
     pub text: &'static str,
-    /// How many characters of a row are searched: as many as a partner may write.
+    /// How many characters of a row are searched: at least as many as a partner may write.
     pub longest: usize,
 }
 

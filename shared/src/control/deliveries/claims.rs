@@ -11,7 +11,7 @@ use super::{
     Delivery, due,
 };
 
-/// The duration of a claim, which exceeds that of an attempt; after it, a dead process loses it.
+/// How long a claim lasts: longer than an attempt. Afterwards another process may claim it.
 pub(super) const CLAIMED_FOR: SignedDuration = SignedDuration::from_secs(30);
 
 /// The result of claiming an attempt.

@@ -168,7 +168,8 @@ impl Calendar {
 
     /// Returns the provider's visits that conflict.
     ///
-    /// Between two visits, the larger of the two buffers must stay free.
+    /// Between two neighboring visits, the larger of the earlier one's buffer after and the later
+    /// one's buffer before must stay free.
     fn booked(&self, provider: Interval) -> Vec<Interval> {
         let by_its_buffers = overlapping(&self.busy, self.needed(provider));
         let by_theirs = overlapping(&self.busy_with_buffers, provider);
@@ -177,7 +178,8 @@ impl Calendar {
 
     /// Returns the earliest possible start after the provider's conflicting visits.
     ///
-    /// `None` if no visit conflicts. Looks at the provider's visits only.
+    /// `None` if no visit conflicts. Looks at the provider's visits only. Must agree with `booked`;
+    /// `tests/availability_oracle.rs` has a model of both.
     pub(super) fn busy_until(&self, visit: Interval) -> Option<i64> {
         let needed = self.needed(visit);
         let by_its_buffers =
