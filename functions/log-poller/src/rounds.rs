@@ -44,7 +44,7 @@ const LIST_EVERY: Duration = Duration::from_secs(5);
 const SETTLES: Duration = Duration::from_secs(30);
 /// How long polls in progress at the deadline may take to end.
 pub(crate) const LAST_WAIT: Duration = Duration::from_secs(2);
-/// The time that the first read of the list has in any case.
+/// The time that the first attempt to read the list has in any case.
 const FIRST_LIST: Duration = Duration::from_secs(5);
 
 /// The result of a run.
@@ -121,7 +121,8 @@ pub(crate) async fn run(
     loop {
         if Instant::now() >= list_again {
             // A run without time polls each practice once, so it must know them.
-            let least = if list.version.is_none() { FIRST_LIST } else { Duration::ZERO };
+            let is_first = list.version.is_none() && failed.is_none();
+            let least = if is_first { FIRST_LIST } else { Duration::ZERO };
             let left = time_left(app, deadline).max(least);
             match timeout(left, list.read(app, schedule)).await.unwrap_or_else(late) {
                 Ok(None) => list_again = Instant::now() + LIST_EVERY,
@@ -147,7 +148,8 @@ pub(crate) async fn run(
             busy.insert(practice.clone());
             under_way.push(turn(app, leases, practice.clone(), deadline, lane));
         }
-        let next = begun + interval;
+        // No wait if reading the list has used up the time.
+        let next = begun + interval.min(time_left(app, deadline));
         loop {
             let ended = tokio::select! {
                 // If there is only one round, wait for all of its polls.

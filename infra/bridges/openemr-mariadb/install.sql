@@ -44,13 +44,15 @@ begin
     end loop;
 end $$;
 
--- Applies changes of the EMR until the time `until`. A change that fails is recorded for a retry and does not stop the others. The events, which
+-- Applies changes of the EMR until the time `until`, and waits for no lock longer than that. A change that fails is recorded for a retry and does not stop the others. The events, which
 -- are last, are read together, after locking our rows.
 create or replace function bridge_apply_news(news emr_outbox[], until timestamptz) returns bigint
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
     it record;
     before text := coalesce(current_setting('partner_api.writing', true), '');
+    limit_before text := current_setting('lock_timeout');
+    allowed numeric := nullif(extract(epoch from limit_before::interval), 0);
     done bigint := 0;
     locked bigint[];
     events openemr_postcalendar_events[];
@@ -60,6 +62,7 @@ begin
         select n.apply, n.key, array_agg(n.id) as ids from unnest(news) n join unnest(bridge_turns()) with ordinality turn (of, at) on turn.of = n.apply
         group by n.apply, n.key, turn.at order by turn.at, min(n.id)
     loop
+        perform set_config('lock_timeout', greatest(1000 * least(allowed, extract(epoch from until - clock_timestamp())), 1)::integer::text, true);
         begin
             if it.apply = 'bridge_apply_event' and locked is null then
                 locked := array(select v.visit_id from visits v where v.visit_id in (select n.key from unnest(news) n where n.apply = it.apply)
@@ -80,6 +83,7 @@ begin
         done := done + cardinality(it.ids);
         exit when clock_timestamp() > until;
     end loop;
+    perform set_config('lock_timeout', limit_before, true);
     perform set_config('partner_api.writing', before, true);
     return done;
 end $$;
@@ -182,7 +186,7 @@ begin
     perform bridge_acknowledge();
     perform bridge_sweep(most);
     applied := bridge_apply_news(bridge_news(most::integer), clock_timestamp() + interval '2 s');
-    if exists (select 1 from bridge_failures) then perform bridge_catch_up(); end if;
+    if exists (select 1 from bridge_failures) then perform bridge_catch_up('500 ms'); end if;
     return applied;
 end $$;
 
@@ -274,6 +278,9 @@ create or replace function bridge_apply_visit_type(id bigint) returns void
 language plpgsql as $$
 declare
     types emr_visit_types[] := array(select t from emr_visit_types t);
+    renamed emr_visit_types[] := array(select t from unnest(types) t join bridge_categories c on c.type_id = t.type_id where c.visit_type <> t.visit_type);
+    it emr_visit_types;
+    events bigint[];
 begin
     insert into bridge_categories as c (type_id, visit_type, active) select * from unnest(types)
     on conflict (type_id) do update set visit_type = excluded.visit_type, active = excluded.active
@@ -282,7 +289,16 @@ begin
     insert into visit_types as t (visit_type, active)
     select visit_type, bool_or(active) from bridge_categories group by visit_type
     on conflict (visit_type) do update set active = excluded.active where t.active <> excluded.active;
-    -- A type that the EMR renamed or deleted is no longer offered; its visits keep the name until the EMR changes them.
+    -- A renamed category renames its visits.
+    foreach it in array renamed loop
+        execute format('select array_agg(pc_eid) from openemr_postcalendar_events where pc_catid = %s', it.type_id) into events;
+        with changed as (
+            update visits set visit_type = it.visit_type, updated_at = now() where visit_id = any (events) and visit_type <> it.visit_type
+            returning visit_id)
+        select array_agg(visit_id) into events from changed;
+        perform bridge_log('visits', 'update', visit) from unnest(events) visit;
+    end loop;
+    -- A type that the EMR renamed or deleted is no longer offered.
     update visit_types set active = false where active and visit_type not in (select visit_type from bridge_categories);
 end $$;
 
@@ -311,6 +327,7 @@ language plpgsql as $$
 declare
     is_new boolean;
     events bigint[];
+    news bigint[];
     rows patient_data[];
 begin
     -- First our row, then the EMR's: a change that was open until now is read as it was committed.
@@ -339,8 +356,10 @@ begin
     if found then
         perform bridge_log('patients', case when is_new then 'insert' else 'update' end, id);
     elsif cardinality(rows) = 0 then
-        -- Events that the EMR keeps for a deleted patient become time off.
-        with gone as (delete from visits where patient_id = id returning visit_id) select array_agg(visit_id) into events from gone;
+        -- Events that the EMR keeps for a deleted patient become time off. Partners hear of each visit that they did not know to be deleted.
+        with gone as (delete from visits where patient_id = id returning visit_id, status)
+        select array_agg(visit_id), array_agg(visit_id) filter (where status <> 'Deleted') into events, news from gone;
+        perform bridge_log('visits', 'delete', visit) from unnest(news) visit;
         delete from patients where patient_id = id;
         if found then perform bridge_log('patients', 'delete', id); end if;
         perform bridge_apply_event(event) from unnest(events) event;
@@ -413,21 +432,26 @@ begin
     perform bridge_log('visits', case when v.visit_id is null then 'insert' else 'update' end, id);
 end $$;
 
--- Retries recorded changes. A change that still fails stays recorded.
-create or replace function bridge_catch_up() returns bigint
+-- Retries recorded changes, for about `budget`. A change that still fails, or whose row another transaction has locked, stays recorded.
+drop function if exists bridge_catch_up();
+create or replace function bridge_catch_up(budget interval) returns bigint
 language plpgsql as $$
 declare
     it bridge_failures;
     before text := coalesce(current_setting('partner_api.writing', true), '');
+    limit_before text := current_setting('lock_timeout');
+    until timestamptz := clock_timestamp() + budget;
     done bigint := 0;
 begin
     perform set_config('partner_api.writing', 'emr', true);
+    perform set_config('lock_timeout', least(50, 1000 * nullif(extract(epoch from limit_before::interval), 0))::integer::text, true);
     -- All that were not retried yet, and of those that failed again, the ones with the oldest retry.
     for it in
         with news as (select * from bridge_failures where tried_at is null order by failed_at limit 10000 for update skip locked),
             others as (select * from bridge_failures where tried_at is not null order by tried_at limit 100 for update skip locked)
         select * from news union all select * from others
     loop
+        exit when clock_timestamp() > until;
         begin
             execute format('select partner_api.%I($1)', it.apply) using it.key;
             delete from bridge_failures where apply = it.apply and key = it.key;
@@ -439,6 +463,7 @@ begin
                 where apply = it.apply and key = it.key;
         end;
     end loop;
+    perform set_config('lock_timeout', limit_before, true);
     perform set_config('partner_api.writing', before, true);
     return done;
 end $$;
@@ -489,7 +514,7 @@ begin
         end if;
         if exists (select 1 from bridge_failures) then
             perform bridge_enter();
-            perform bridge_catch_up();
+            perform bridge_catch_up('150 ms');
         end if;
         perform bridge_time_off_overlap(new);
     end if;
@@ -780,7 +805,7 @@ declare
     here bridge;
     of text;
     keys bigint[];
-    failed bigint[] := '{}';
+    noted tid[];
     it bigint;
 begin
     perform bridge_news(1);
@@ -795,17 +820,18 @@ begin
     perform set_config('partner_api.loading', case when loading then 'on' else '' end, true);
     keys := coalesce(bridge_page(of, here.after, most), '{}');
     compared := cardinality(keys);
+    noted := array(select ctid from bridge_failures where apply = of and (key = any (keys) or keys = array[0::bigint]) for update skip locked);
     repaired := case when loading then bridge_take_over(of, keys) else 0 end;
     for it in select distinct d.key from bridge_differences(of, keys) d order by d.key loop
         begin
             execute format('select partner_api.%I($1)', of) using it;
             repaired := repaired + 1;
         exception when others then
-            failed := failed || it;
             perform bridge_note(of, it, sqlerrm);
         end;
     end loop;
-    delete from bridge_failures f where f.apply = of and (f.key = any (keys) or keys = array[0::bigint]) and f.key <> all (failed);
+    -- By their place: not what was recorded meanwhile, by this run or by a pull.
+    delete from bridge_failures where ctid = any (noted);
     if compared = 0 or keys = array[0::bigint] then
         here.turn := here.turn + 1;
         here.after := -1;

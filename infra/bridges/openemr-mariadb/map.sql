@@ -340,13 +340,15 @@ begin
             sent.applied_from := null;
             sent.applied_to := null;
             sent.unseen := null;
-            -- Before the checks, so that they see all that is applied by then.
+            -- Before the checks, so that they see all that is applied by then. Null if a pull has just recorded a failure, or if `unseen` would be cut off.
             if is_current and attempt < 3 then
-                select coalesce(min(id), 0), coalesce(max(id), 0) into sent.applied_from, sent.applied_to from bridge_pulled;
+                select coalesce(min(id), 0), coalesce(max(id), 0) into sent.applied_from, sent.applied_to from bridge_pulled
+                having not exists (select 1 from bridge_failures) and coalesce(max(id) - min(id), 0) <= 10000;
                 sent.unseen := (select jsonb_agg(i) from generate_series(sent.applied_from, least(sent.applied_to, sent.applied_from + 10000)) i
                     where not exists (select 1 from bridge_pulled where id = i));
             end if;
             perform bridge_overlap(after);
+            perform bridge_time_off_overlap(after);
             -- The EMR changes faster than this transaction applies its changes: the EMR's own rows decide.
             if sent.applied_to is null and emr_has_time_off(after) then
                 raise exclusion_violation using constraint = 'visits_provider_free', message = 'visits_provider_free';
@@ -355,7 +357,6 @@ begin
         answer := emr_send_visit(sent);
         exit when answer.result <> 'behind';
         is_current := bridge_follow(before.visit_id);
-        perform bridge_time_off_overlap(after);
     end loop;
     perform bridge_answer(answer.result, answer.message);
     return answer.event_id;
@@ -363,6 +364,27 @@ end $$;
 
 create or replace function emr_size() returns table (patients bigint, events bigint)
 language sql stable as $$ select (select count(*) from patient_data), (select count(*) from openemr_postcalendar_events) $$;
+
+-- Rows of ours that are not the EMR's: the API made them while no bridge was there. Attaching would take them for the EMR's rows of the same ids, or
+-- delete them.
+create or replace function emr_strangers() returns bigint
+language plpgsql set search_path = partner_api, pg_temp as $$
+declare
+    strangers bigint := 0;
+begin
+    if exists (select 1 from bridge) then return 0; end if;
+    if exists (select 1 from patients) then
+        strangers := (select count(*) from patients p left join patient_data d on d.pid = p.patient_id
+            where d.pid is null
+               or p.first_name <> coalesce(d.fname, '') and p.last_name <> coalesce(d.lname, '') and p.dob is distinct from emr_date(d."DOB"));
+    end if;
+    if exists (select 1 from visits) then
+        strangers := strangers + (select count(*) from visits v left join openemr_postcalendar_events e on e.pc_eid = v.visit_id
+            where v.status <> 'Deleted' and (e.pc_eid is null
+               or emr_number(e.pc_pid) is distinct from v.patient_id and emr_date(e."pc_eventDate") is distinct from v.visit_date));
+    end if;
+    return strangers;
+end $$;
 
 -- Values of the EMR that have no meaning here; the practice or its integrator decides what they mean.
 create or replace function bridge_not_understood() returns table (what text, key text)

@@ -165,7 +165,7 @@ begin
             set new.was = was, new.result = if(was is null, ''gone'', null);
         end if;
         if new.result is null and new.must_be_free then
-            select coalesce(sum(e.pc_aid = provider or coalesce(e.pc_aid, '''') in ('''', ''0'') and coalesce(e.pc_pid, '''') in ('''', ''0'')), 0),
+            select coalesce(sum(e.pc_aid = provider or coalesce(e.pc_aid, '''') in ('''', ''0'')), 0),
                 coalesce(sum(e.pc_room = at_room), 0), coalesce(sum(e.pc_pid = patient), 0)
             into of_provider, of_room, of_patient
             from openemr_postcalendar_events e

@@ -8,11 +8,11 @@ drop function if exists bridge_detach(), bridge_acknowledge(), bridge_database()
     bridge_check(), bridge_compare(text, bigint, bigint), bridge_differences(text, bigint[]), bridge_page(text, bigint, bigint), bridge_turns(),
     bridge_missing(), bridge_not_understood(), bridge_pull(bigint), bridge_follow(bigint), bridge_refresh(text, bigint), bridge_time_off_overlap(visits), bridge_takes(visits, bridge_span[]),
     bridge_state(), bridge_last_id(text), bridge_begin_above(text, bigint), bridge_keep_ids(), bridge_news(integer), bridge_sweep(bigint), bridge_apply_news(emr_outbox[], timestamptz), bridge_enter(), bridge_overlap(visits), bridge_token(), bridge_answer(text, text),
-    bridge_refuse(text, text), bridge_catch_up(), bridge_apply_event(bigint, openemr_postcalendar_events[]), bridge_apply_patient(bigint), bridge_apply_rooms(bigint),
+    bridge_refuse(text, text), bridge_catch_up(interval), bridge_apply_event(bigint, openemr_postcalendar_events[]), bridge_apply_patient(bigint), bridge_apply_rooms(bigint),
     bridge_apply_visit_type(bigint), bridge_apply_provider(bigint), bridge_log(text, text, bigint);
 drop function if exists emr_send_visit(partner_api_visits), emr_send_patient(partner_api_patients), emr_has_time_off(visits), emr_write_visit(visits, visits, text), emr_write_patient(patients, patients), emr_read_events(bigint, bigint), emr_read_some_events(bigint[]),
     emr_read_patients(bigint, bigint), emr_visits(openemr_postcalendar_events[]), emr_time_off(openemr_postcalendar_events[]), emr_patients(patient_data[]);
-drop function if exists emr_size();
+drop function if exists emr_size(), emr_strangers();
 drop view if exists emr_providers, emr_visit_types, emr_rooms;
 drop function if exists emr_dates(integer, text, date, date, date), emr_rule(text, text), emr_status(text), emr_number(text), emr_date(text), emr_time(text);
 drop server if exists partner_api_emr cascade;
@@ -20,3 +20,6 @@ drop function if exists bridge_connect(text, integer, text, text, text, text, te
 drop table if exists bridge_tokens, bridge_pulled, bridge_failures, bridge_time_off, bridge_categories, bridge_rooms, bridge;
 drop type if exists bridge_span;
 drop function if exists bridge_reach();
+-- What the API makes from now on has ids that the EMR does not give out, so that a bridge that comes back knows it.
+select setval(pg_get_serial_sequence('partner_api.patients', 'patient_id'), (select coalesce(max(patient_id), 0) + 1000000000 from patients)),
+    setval(pg_get_serial_sequence('partner_api.visits', 'visit_id'), (select coalesce(max(visit_id), 0) + 1000000000 from visits));

@@ -877,7 +877,10 @@ begin
         -- A row that another transaction holds is recorded, and does not stop the others.
         perform set_config('lock_timeout', least(100, 1000 * nullif(extract(epoch from limit_before::interval), 0))::integer::text, true);
         busy := bridge_busy(of, array(select distinct d.key from bridge_differences(of, keys) d));
-        perform bridge_note(of, busy, 'another transaction has locked the row', true);
+        -- Not one whose record a retry holds: the retry applies or keeps it, and recording it again would wait for the retry.
+        perform bridge_note(of, array(select k.key from unnest(busy) k (key) where not exists (
+                select 1 from bridge_failures f where f.apply = of and f.key = k.key and f.ctid <> all (noted))),
+            'another transaction has locked the row', true);
         repaired := bridge_follow(of, array(select key from unnest(keys) key where key <> all (busy)), null, true);
         perform set_config('lock_timeout', limit_before, true);
     else

@@ -194,17 +194,14 @@ impl Bridge {
         if !grants.is_empty() {
             return Ok(Plan { grants, patients: 0, events: 0 });
         }
-        if !self.is_remote {
-            let strangers: i64 =
-                on!(&mut *conn, |c| sqlx::query_scalar("select coalesce(emr_strangers(), 0)")
-                    .fetch_one(c)
-                    .await)?;
-            if strangers > 0 {
-                return Err(Error::Registry(format!(
-                    "its tables have {strangers} patients and visits that are not the EMR's; attaching \
-                    would mix them with the EMR's rows of the same ids, or delete them"
-                )));
-            }
+        let strangers: i64 = on!(&mut *conn, |c| sqlx::query_scalar("select coalesce(emr_strangers(), 0)")
+            .fetch_one(c)
+            .await)?;
+        if strangers > 0 {
+            return Err(Error::Registry(format!(
+                "its tables have {strangers} patients and visits that are not the EMR's; attaching would mix \
+                them with the EMR's rows of the same ids, or delete them"
+            )));
         }
         let (patients, events) =
             on!(conn, |c| sqlx::query_as("select patients, events from emr_size()").fetch_one(c).await)?;

@@ -63,8 +63,8 @@ export function access(world) {
     await page.getByRole('button', { name: 'Go to the login' }).click();
 
     await signIn(page, key, 'API Documentation');
-    await page.goto('/#/docs/list_prospects');
-    const operation = page.locator('article', { has: page.locator('[data-anchor="list_prospects"]') });
+    await page.goto('/#/docs/listProspects');
+    const operation = page.locator('article', { has: page.locator('[data-anchor="listProspects"]') });
     await operation.getByRole('button', { name: 'Try it: List and search prospects.' }).click();
     await operation.getByLabel('limit').fill('2');
     await operation.getByRole('button', { name: 'Send GET' }).click();

@@ -52,8 +52,8 @@ export function documentation(world) {
       // The browser writes to the clipboard after the click.
       await page.waitForFunction(async (part) => (await navigator.clipboard.readText()).includes(part), part);
     }
-    await page.goto('/#/docs/book_visit');
-    await page.waitForFunction(() => document.activeElement?.getAttribute('data-anchor') === 'book_visit');
+    await page.goto('/#/docs/bookVisit');
+    await page.waitForFunction(() => document.activeElement?.getAttribute('data-anchor') === 'bookVisit');
     const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Download OpenAPI' }).click()]);
     assert.equal(JSON.parse(await readFile(await download.path(), 'utf8')).openapi, '3.1.0');
     it.check('docs');
@@ -64,8 +64,8 @@ export function documentation(world) {
     const it = await openPage(world.browser, world.stack);
     const { page } = it;
     await asPartner(page, world.stack);
-    await page.goto('/#/docs/create_prospect');
-    const article = page.locator('article', { has: page.locator('[data-anchor="create_prospect"]') });
+    await page.goto('/#/docs/createProspect');
+    const article = page.locator('article', { has: page.locator('[data-anchor="createProspect"]') });
     await article.getByRole('button', { name: 'Try it: Create a new prospect.' }).click();
     await article.getByLabel('Body').fill('{"FirstName":"Trial","LastName":"Browserperson","Phone":"212-555-0177"}');
     const posts = [];

@@ -52,8 +52,8 @@ export function strangers(world) {
       await own.page.goto(`/#${path}`);
       await settled(own.page);
     }
-    await own.page.goto('/#/docs/get_ticket');
-    const article = own.page.locator('article', { has: own.page.locator('[data-anchor="get_ticket"]') });
+    await own.page.goto('/#/docs/getTicket');
+    const article = own.page.locator('article', { has: own.page.locator('[data-anchor="getTicket"]') });
     await article.getByRole('button', { name: /^Try it/ }).click();
     await article.locator('[name="id"]').fill(String(ticket.body.data.TicketID));
     await article.getByRole('button', { name: 'Send GET' }).click();
