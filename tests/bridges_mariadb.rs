@@ -7,6 +7,7 @@ mod ids;
 mod line;
 mod orphans;
 mod outages;
+mod partners;
 mod survival;
 mod waits;
 mod work;

@@ -273,3 +273,18 @@ async fn partners_hear_of_each_visit_that_goes_with_its_patient() {
     run(&mut staff, "delete from openemr_postcalendar_events").await;
     clean(&office).await;
 }
+
+/// The retry holds the records of the rows that it applies, and the rows themselves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repair_does_not_wait_for_a_retry_in_progress() {
+    let (office, mut staff) = attached().await;
+    let mut retry = emr(office.dsn()).await;
+    moved(&office, &mut staff, 3).await;
+    run(&mut retry, "set search_path = partner_api, public; begin; select bridge_catch_up(500)").await;
+    ends("the repair", bridge::load(&office.db, false, |_| true)).await.unwrap();
+    assert_eq!(office.integer(APPLIED).await, 0, "the retry has not ended");
+    run(&mut retry, "commit").await;
+    assert_eq!(office.integer(APPLIED).await, 3);
+    bridge::catch_up(&office.db, || true).await.unwrap();
+    clean(&office).await;
+}

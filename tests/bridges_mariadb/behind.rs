@@ -11,12 +11,13 @@ use crate::{
 };
 
 /// More changes of other days than a booking applies.
-const MANY: &str = "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, pc_eventDate, \
+pub(super) const MANY: &str =
+    "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, pc_eventDate, \
     pc_duration, pc_startTime)
     select 5, '2', '1003', date '2031-01-01' + interval seq day, 1800, '10:00' from seq_1_to_60;";
 
 /// Lunch of provider 1, every day of a week, at this time.
-fn series(time: &str) -> String {
+pub(super) fn series(time: &str) -> String {
     format!(
         "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, pc_eventDate, pc_endDate, \
             pc_duration, pc_startTime, pc_recurrtype, pc_recurrspec)

@@ -74,7 +74,7 @@ async fn a_key_revoked_after_the_backup_stays_revoked() {
             "restored, they live, and a dry run changes nothing"
         );
         let report = office.reconcile(None, Some(backup.1), true).await;
-        expect(&report, "control/keys", Verdict::Mended);
+        expect(&report, "control/keys", Verdict::Repaired);
         assert_eq!(report.failures().count(), 0, "{}", report.markdown());
         office.a_minute_later();
         assert!(!office.admits(&first).await && !office.admits(&second).await);
@@ -102,7 +102,7 @@ async fn a_secret_replaced_after_the_backup_ends_its_key() {
         let backup = back_up(&office).await;
         admin(&office, "POST", &format!("/v1/admin/keys/{id}/rotate"), &json!({ "overlap": "0" })).await;
         let report = restored(&office, &backup, loss, true).await;
-        let rows = expect(&report, "control/keys", Verdict::Mended);
+        let rows = expect(&report, "control/keys", Verdict::Repaired);
         assert!(rows[0].contains("the partner needs a new key"), "{rows:?}");
         office.a_minute_later();
         assert!(!office.admits(&old).await);
@@ -130,7 +130,7 @@ async fn a_partner_suspended_after_the_backup_is_suspended_again() {
                     .unwrap();
             }
             let report = restored(&office, &backup, loss, true).await;
-            let verdict = if suspended { Verdict::Mended } else { Verdict::Good };
+            let verdict = if suspended { Verdict::Repaired } else { Verdict::Good };
             let rows = expect(&report, "control/partners", verdict);
             assert_eq!(rows.len(), if suspended { 2 } else { 0 }, "{rows:?}");
             office.a_minute_later();
@@ -150,7 +150,7 @@ async fn keys_created_or_changed_after_the_backup_are_named() {
             (format!("/v1/admin/keys/{changed}"), json!({ "allowedCidrs": ["203.0.113.0/24"] }));
         admin(&office, "PATCH", &path, &narrower).await;
         let report = restored(&office, &backup, loss, true).await;
-        let rows = expect(&report, "control/key-terms", Verdict::ByHand);
+        let rows = expect(&report, "control/key-terms", Verdict::Manual);
         assert!(rows.iter().any(|it| it.contains(&made) && it.contains("is lost")), "{rows:?}");
         assert!(rows.iter().any(|it| it.contains(&changed) && it.contains("allowedCidrs")), "{rows:?}");
         assert!(!office.admits(&api_key).await);
@@ -201,13 +201,13 @@ async fn a_claim_link_used_or_withdrawn_after_the_backup_is_invalid() {
         admin(&office, "POST", &format!("/v1/admin/access-requests/{}/withdraw", links[0].0), &json!({}))
             .await;
         let report = restored(&office, &backup, loss, true).await;
-        let rows = expect(&report, "control/claim-links", Verdict::Mended);
+        let rows = expect(&report, "control/claim-links", Verdict::Repaired);
         assert!(rows.len() == 1 && rows[0].contains(&links[0].0), "{rows:?}");
         claim(&office, &links[0].1).await.expect(404);
         let backup = back_up(&office).await;
         claim(&office, &links[1].1).await.expect(201);
         let report = restored(&office, &backup, loss, true).await;
-        expect(&report, "control/claim-links", Verdict::Mended);
+        expect(&report, "control/claim-links", Verdict::Repaired);
         assert!(!claim(&office, &links[1].1).await.status.is_success());
         claim(&office, &links[2].1).await.expect(201);
     }
@@ -226,7 +226,7 @@ async fn subscriptions_are_deleted_or_paused_again_and_lost_ones_named() {
         // Paused by an administrator.
         admin(&office, "POST", "/v1/admin/webhooks/1/pause", &json!({})).await;
         let report = restored(&office, &backup, loss, true).await;
-        expect(&report, "control/subscriptions", Verdict::Mended);
+        expect(&report, "control/subscriptions", Verdict::Repaired);
         assert!(subscription().await.unwrap().paused_at.is_some());
         // One was deleted by an administrator, the other by its partner.
         for by_partner in [false, true] {
@@ -239,19 +239,19 @@ async fn subscriptions_are_deleted_or_paused_again_and_lost_ones_named() {
             };
             reply.expect(200);
             let report = restored(&office, &backup, loss, true).await;
-            expect(&report, "control/subscriptions", Verdict::Mended);
+            expect(&report, "control/subscriptions", Verdict::Repaired);
             assert!(subscription().await.is_none(), "by its partner: {by_partner}");
         }
         // A new sign-up, and a replaced secret.
         office.a_minute_later();
         sign_up(&office, "https://partner.example.com/new", &["Claims"]).await;
         let report = restored(&office, &backup, loss, false).await;
-        let rows = expect(&report, "control/subscriptions-lost", Verdict::ByHand);
+        let rows = expect(&report, "control/subscriptions-lost", Verdict::Manual);
         assert!(rows[0].contains("sign up again"), "{rows:?}");
         office.a_minute_later();
         office.post("/v1/webhooks/rotate-secret", &json!({})).await.expect(200);
         let report = restored(&office, &backup, loss, false).await;
-        let rows = expect(&report, "control/subscriptions-lost", Verdict::ByHand);
+        let rows = expect(&report, "control/subscriptions-lost", Verdict::Manual);
         assert!(rows.iter().any(|it| it.contains("signs with its previous secret")), "{rows:?}");
     }
 }
@@ -284,8 +284,8 @@ async fn stored_replies_to_lost_calls_are_forgotten_and_no_id_is_reused() {
     let delivered = office.app.control.deliveries_since(None, backup.1).await.unwrap();
     assert_eq!(delivered.len(), 1);
     let report = restored(&office, &backup, Loss::Everything, true).await;
-    expect(&report, "control/answers", Verdict::Mended);
-    expect(&report, "control/ids", Verdict::Mended);
+    expect(&report, "control/answers", Verdict::Repaired);
+    expect(&report, "control/ids", Verdict::Repaired);
     let again = sign_up().await;
     assert_eq!(again.header("idempotent-replayed"), "");
     let id = again.expect(201)["data"]["id"].as_i64().unwrap();
@@ -320,7 +320,7 @@ async fn event_ids_of_a_lost_epoch_are_not_reused(office: Office) {
         office.sql(&row(id, 90 + id)).await;
     }
     let report = restored(&office, &backup, Loss::Everything, true).await;
-    let rows = expect(&report, "DemoOffice/log", Verdict::Mended);
+    let rows = expect(&report, "DemoOffice/log", Verdict::Repaired);
     assert!(
         rows.iter().any(|it| it.contains("in epoch 1, which the control plane doesn't know of")),
         "{rows:?}"
@@ -353,6 +353,6 @@ async fn a_key_known_only_to_the_practice_database_is_named() {
     let token = token.expect(200)["accessToken"].as_str().unwrap().to_owned();
     office.send(&token, "GET", "/v1/DemoOffice/prospects", None).await.expect(200);
     let report = restored(&office, &backup, Loss::Everything, false).await;
-    let rows = expect(&report, "DemoOffice/keys-seen", Verdict::ByHand);
+    let rows = expect(&report, "DemoOffice/keys-seen", Verdict::Manual);
     assert!(rows[0].contains(&id) && ApiKey::parse(&api_key).unwrap().id.0 == id, "{rows:?}");
 }

@@ -161,7 +161,7 @@ async fn a_partners_profile_and_a_corrected_time_zone_are_not_overwritten() {
     assert!(office.get("/v1/me").await.expect(200).to_string().contains("Nia Bell"));
     // If the item was lost, the former zone is named.
     office.restore_control(&backup, Loss::AllButTheAuditLog).await;
-    let rows = expect(&office.reconcile(None, Some(at), false).await, "control/practices", Verdict::ByHand);
+    let rows = expect(&office.reconcile(None, Some(at), false).await, "control/practices", Verdict::Manual);
     assert!(rows.len() == 1 && rows[0].contains("set-time-zone DemoOffice America/Denver"), "{rows:?}");
 }
 
@@ -242,7 +242,7 @@ async fn pauses_claim_links_and_removed_practices_survive_an_older_copy() {
             expect(&report, id, Verdict::Good);
         }
         // From the restore that the audit log records: nothing else shows that the key is lost.
-        expect(&report, "control/answers", if lost { Verdict::Mended } else { Verdict::Good });
+        expect(&report, "control/answers", if lost { Verdict::Repaired } else { Verdict::Good });
         let again = made().await;
         assert_eq!(again.header("idempotent-replayed"), if lost { "" } else { "true" });
         again.expect(201);

@@ -27,7 +27,7 @@ async fn a_key_that_lost_scopes_is_named_despite_a_later_change() {
         office.a_minute_later();
         admin(&office, "PATCH", &path, &json!({ "name": "Renamed" })).await;
         let report = office.reconcile(None, Some(backup.1), true).await;
-        let rows = expect(&report, "control/key-terms", Verdict::ByHand);
+        let rows = expect(&report, "control/key-terms", Verdict::Manual);
         assert!(rows.len() == 1 && rows[0].contains(&id) && rows[0].contains("(scopes)"), "{rows:?}");
         office.a_minute_later();
         admin(&office, "PATCH", &path, &json!({ "scopes": ["KB"] })).await;
@@ -67,7 +67,7 @@ async fn other_claim_links_survive_the_loss_of_a_used_one() {
         let backup = back_up(&office).await;
         claim(&office, &used).await.expect(201);
         let report = restored(&office, &backup, loss, true).await;
-        assert_eq!(expect(&report, "control/claim-links", Verdict::Mended).len(), 1);
+        assert_eq!(expect(&report, "control/claim-links", Verdict::Repaired).len(), 1);
         assert!(!claim(&office, &used).await.status.is_success());
         claim(&office, &open).await.expect(201);
     }
@@ -82,11 +82,11 @@ async fn a_replaced_subscription_does_not_return_with_its_old_address() {
     office.later(SignedDuration::from_secs(1));
     sign_up(&office, "https://partner.example.com/new", &["Claims"]).await;
     let report = restored(&office, &backup, Loss::Everything, true).await;
-    expect(&report, "control/subscriptions", Verdict::Mended);
+    expect(&report, "control/subscriptions", Verdict::Repaired);
     let partner = PartnerId("prt_acme".into());
     let control = &office.app.control;
     assert!(control.subscription(office.db.practicepass(), &partner).await.unwrap().is_none());
-    let rows = expect(&report, "control/subscriptions-lost", Verdict::ByHand);
+    let rows = expect(&report, "control/subscriptions-lost", Verdict::Manual);
     assert!(rows[0].contains("sign up again"), "{rows:?}");
 }
 

@@ -35,9 +35,9 @@ async fn a_moment_later_than_the_copy_hides_nothing() {
     assert!(refused.contains("earlier moment") && refused.contains("keys.revoke"), "{refused}");
     office.restore_control(&backup, Loss::Everything).await;
     assert!(office.admits(&key).await);
-    for (apply, verdict) in [(true, Verdict::Mended), (false, Verdict::Good)] {
+    for (apply, verdict) in [(true, Verdict::Repaired), (false, Verdict::Good)] {
         let report = office.reconcile(None, Some(too_late), apply).await;
-        let rows = expect(&report, "control/moment", Verdict::ByHand);
+        let rows = expect(&report, "control/moment", Verdict::Manual);
         assert!(rows[0].contains("an audit record from then is lost"), "{rows:?}");
         expect(&report, "control/keys", verdict);
         office.a_minute_later();
@@ -119,7 +119,7 @@ async fn a_practice_removed_or_added_after_the_backup_is_named() {
         office.restore_control(&backup, loss).await;
         assert!(control.practice(&old).await.unwrap().is_some());
         let report = office.reconcile(None, Some(at), false).await;
-        let rows = expect(&report, "control/practices", Verdict::ByHand);
+        let rows = expect(&report, "control/practices", Verdict::Manual);
         assert!(rows.len() == 2, "{rows:?}");
         assert!(rows.iter().any(|it| it.starts_with("OldClinic is registered again")), "{rows:?}");
         assert!(rows.iter().any(|it| it.starts_with("NewClinic is lost")), "{rows:?}");

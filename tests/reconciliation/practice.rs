@@ -87,7 +87,7 @@ async fn lost_bookings_are_listed_with_their_callers_and_ids_not_reused(office: 
     let before = everything(&office).await;
     let report = office.reconcile(Some(at), None, false).await;
     assert_eq!(everything(&office).await, before, "a dry run changes nothing");
-    let rows = expect(&report, "DemoOffice/writes", Verdict::ByHand);
+    let rows = expect(&report, "DemoOffice/writes", Verdict::Manual);
     assert_eq!(rows.len(), 2, "{rows:#?}");
     let row = |request: &str| rows.iter().find(|it| it.contains(request)).unwrap();
     for word in
@@ -96,7 +96,7 @@ async fn lost_bookings_are_listed_with_their_callers_and_ids_not_reused(office: 
         assert!(row("lost-booking-1").contains(word), "{word}: {rows:#?}");
     }
     assert!(row("lost-booking-2").contains(&format!("Encounters {unsent};")), "{rows:#?}");
-    let told = expect(&report, "DemoOffice/events-told", Verdict::ByHand);
+    let told = expect(&report, "DemoOffice/events-told", Verdict::Manual);
     assert!(
         told.iter().any(|it| it.contains(&format!("Encounters created {lost}, delivered to prt_acme"))),
         "{told:#?}"
@@ -106,8 +106,8 @@ async fn lost_bookings_are_listed_with_their_callers_and_ids_not_reused(office: 
     assert!(report.failures().count() >= 2);
 
     let report = office.reconcile(Some(at), None, true).await;
-    expect(&report, "DemoOffice/log", Verdict::Mended);
-    expect(&report, "DemoOffice/record-ids", Verdict::Mended);
+    expect(&report, "DemoOffice/log", Verdict::Repaired);
+    expect(&report, "DemoOffice/record-ids", Verdict::Repaired);
     assert_eq!(report.failures().count(), 0, "{}", report.markdown());
     assert_eq!(office.integer("select count(*) from audit_log where action = 'restore.reconcile'").await, 2);
     let audit = office.admin("GET", "/v1/admin/audit", None).await;
@@ -182,7 +182,7 @@ async fn a_row_that_reuses_the_id_of_a_lost_one_is_sent(office: Office) {
     deliver(&office).await;
     assert!(sent(72).await.is_empty(), "the poller alone cannot know it");
     let report = office.reconcile(Some(at), None, true).await;
-    let rows = expect(&report, "DemoOffice/log", Verdict::Mended);
+    let rows = expect(&report, "DemoOffice/log", Verdict::Repaired);
     assert!(rows.iter().any(|it| it.contains(&format!("from {} on", log + 1))), "{rows:#?}");
     poll(&office).await;
     deliver(&office).await;
@@ -202,7 +202,7 @@ async fn a_stored_reply_about_a_lost_record_is_forgotten(office: Office) {
     let rows = expect(&office.reconcile(Some(at), None, false).await, "DemoOffice/answers", Verdict::Open);
     assert!(rows.len() == 1 && rows[0].contains(&format!("visits {id}")), "{rows:?}");
     let report = office.reconcile(Some(at), None, true).await;
-    expect(&report, "DemoOffice/answers", Verdict::Mended);
+    expect(&report, "DemoOffice/answers", Verdict::Repaired);
     assert_ne!(book(&office, "10:00:00", "kept-answer-1").await, id);
     assert_eq!(book(&office, "11:00:00", "kept-answer-2").await, stays, "the others are kept");
 }
@@ -229,7 +229,7 @@ async fn several_calls_with_one_request_id_are_distinguished(office: Office) {
         expect(&office.reconcile(Some(at), None, false).await, "DemoOffice/writes", Verdict::Good).is_empty()
     );
     office.sql("delete from audit_log where audit_id = (select max(audit_id) from audit_log)").await;
-    let rows = expect(&office.reconcile(Some(at), None, false).await, "DemoOffice/writes", Verdict::ByHand);
+    let rows = expect(&office.reconcile(Some(at), None, false).await, "DemoOffice/writes", Verdict::Manual);
     assert_eq!(rows.len(), 1);
     assert!(rows[0].starts_with("2026-03-09T12:01:32Z"), "the later one: {rows:?}");
 }
@@ -249,7 +249,7 @@ async fn overlapping_visits_are_detected() {
     let moved =
         columns.map(|it| format!("{it} = (select {it} + 900 from visits where visit_time = '10:00:00')"));
     office.sql(&format!("update visits set {} where visit_time = '14:00:00'", moved.join(", "))).await;
-    expect(&office.reconcile(Some(at), None, false).await, "DemoOffice/overlaps", Verdict::ByHand);
+    expect(&office.reconcile(Some(at), None, false).await, "DemoOffice/overlaps", Verdict::Manual);
 }
 
 #[tokio::test]
@@ -277,7 +277,7 @@ async fn a_second_restore_of_the_same_backup_reuses_no_id(office: Office) {
     book(&office, "09:00:00", "before-1").await;
     restore(&office, log, visit).await;
     office.a_minute_later();
-    expect(&office.reconcile(Some(at), None, true).await, "DemoOffice/record-ids", Verdict::Mended);
+    expect(&office.reconcile(Some(at), None, true).await, "DemoOffice/record-ids", Verdict::Repaired);
     office.a_minute_later();
     let mut given = Vec::new();
     for (number, time) in ["10:00:00", "11:00:00", "14:00:00"].into_iter().enumerate() {
@@ -289,7 +289,7 @@ async fn a_second_restore_of_the_same_backup_reuses_no_id(office: Office) {
     office.a_minute_later();
     // A restored database has no record of the first reconciliation.
     office.sql("delete from audit_log where action = 'restore.reconcile'").await;
-    expect(&office.reconcile(Some(at), None, true).await, "DemoOffice/record-ids", Verdict::Mended);
+    expect(&office.reconcile(Some(at), None, true).await, "DemoOffice/record-ids", Verdict::Repaired);
     office.a_minute_later();
     let again = book(&office, "10:00:00", "after-1").await;
     assert!(again > used, "{again} was given before: {given:?}, up to {used}");
@@ -309,7 +309,7 @@ async fn a_lost_visit_with_an_already_reused_id_is_named(office: Office) {
     office.a_minute_later();
     assert_eq!(book(&office, "13:00:00", "stranger").await, lost, "nobody had skipped it");
     let report = office.reconcile(Some(at), None, true).await;
-    let rows = expect(&report, "DemoOffice/ids-given-again", Verdict::ByHand);
+    let rows = expect(&report, "DemoOffice/ids-given-again", Verdict::Manual);
     assert!(rows.len() == 1 && rows[0].contains(&format!("visits {lost}")), "{rows:?}");
     assert!(report.failures().any(|it| it.id == "DemoOffice/ids-given-again"));
 }
@@ -324,9 +324,9 @@ async fn a_moment_later_than_the_database_hides_no_lost_booking(office: Office) 
     restore(&office, log, visit).await;
     office.a_minute_later();
     let report = office.reconcile(Some(too_late), None, false).await;
-    let rows = expect(&report, "DemoOffice/moment", Verdict::ByHand);
+    let rows = expect(&report, "DemoOffice/moment", Verdict::Manual);
     assert!(rows[0].contains("calls are lost since"), "{rows:?}");
-    let rows = expect(&report, "DemoOffice/writes", Verdict::ByHand);
+    let rows = expect(&report, "DemoOffice/writes", Verdict::Manual);
     assert_eq!(rows.len(), 1, "{rows:?}");
 }
 on_both_databases!(a_moment_later_than_the_database_hides_no_lost_booking);
@@ -354,7 +354,7 @@ async fn a_step_that_fails_is_in_the_report_and_blocks_nothing() {
         failed.contains("FAILED") && failed.contains("the poller holds the lease of DemoOffice"),
         "{failed}"
     );
-    expect(&report, "DemoOffice/record-ids", Verdict::Mended);
+    expect(&report, "DemoOffice/record-ids", Verdict::Repaired);
     control.release(&lease).await.unwrap();
-    expect(&office.reconcile(Some(at), None, true).await, "DemoOffice/log", Verdict::Mended);
+    expect(&office.reconcile(Some(at), None, true).await, "DemoOffice/log", Verdict::Repaired);
 }

@@ -52,7 +52,7 @@ pub(crate) async fn upsert_products(
 ) -> ApiResult<JsonAnswer> {
     let keys = bulk.keys();
     create_once!(catalog, key, |conn| {
-        products::lock(conn).await?;
+        products::lock_all(conn).await?;
         let merged = Merged::new(&bulk, products::lock(conn, &keys).await?);
         let mut ids = products::insert(conn, &merged.new_products(), catalog.now).await?;
         ids.extend(products::update(conn, &merged.changed_products(), catalog.now).await?);

@@ -60,12 +60,12 @@ struct Document {
 impl Secrets {
     /// Reads the file and creates the template's secrets that it lacks.
     pub fn open(file: &Path, secrets: &[Secret]) -> Result<Self> {
-        let secrets = match fs::read(file) {
+        let stored = match fs::read(file) {
             Ok(text) => read(&text).map_err(|error| Error::store(&file.display().to_string(), error))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(Error::file(file)(error)),
         };
-        let mut opened = SecretFile { file: file.to_owned(), secrets };
+        let mut opened = SecretFile { file: file.to_owned(), secrets: stored };
         let mut made = false;
         for secret in secrets {
             if let Entry::Vacant(vacant) = opened.secrets.entry(secret.id.clone()) {

@@ -174,7 +174,7 @@ impl Listed {
 ///
 /// Two that create the same products then neither deadlock nor overwrite each other. `SQLite`
 /// allows only one writer anyway.
-pub async fn lock(conn: &mut Conn) -> Result<()> {
+pub async fn lock_all(conn: &mut Conn) -> Result<()> {
     if let Conn::Postgres(connection) = conn {
         round_trip!(connection, |c| {
             sqlx::query("select pg_advisory_xact_lock(hashtextextended('products', 0))").execute(c).await

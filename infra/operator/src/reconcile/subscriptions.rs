@@ -105,7 +105,7 @@ async fn by_partners(
         let Ok(practicepass) = PracticePass::try_from(practice) else { continue };
         let partner = PartnerId(partner.to_owned());
         let subscription = control.subscription(&practicepass, &partner).await?;
-        let told = |call: &CallRecord| {
+        let described_call = |call: &CallRecord| {
             let company = call.partner.as_deref().unwrap_or("?");
             format!(
                 "{company} ({partner}) in {practice}, {} {} at {} ({})",
@@ -115,12 +115,12 @@ async fn by_partners(
         let deletion = calls.deletion.zip(subscription.clone());
         let deletion = deletion.filter(|(call, subscription)| subscription.created_at < call.time);
         if let Some((call, subscription)) = deletion {
-            found.back.push(format!("{}: {}", named(&subscription), described(call)));
+            found.back.push(format!("{}: {}", named(&subscription), described_call(call)));
             found.repairs.push(Repair::DeleteSubscription(Box::new(subscription)));
         }
         match (calls.last, &subscription) {
             (Some(call), None) if call.method == "POST" => {
-                found.manual.push(format!("lost; the partner must sign up again: {}", described(call)));
+                found.manual.push(format!("lost; the partner must sign up again: {}", described_call(call)));
             }
             (Some(call), Some(subscription))
                 if call.method == "POST" && subscription.updated_at < call.time =>
@@ -128,7 +128,7 @@ async fn by_partners(
                 found.manual.push(format!(
                     "{} has its earlier URL and scopes; the partner must sign up again: {}",
                     named(subscription),
-                    described(call)
+                    described_call(call)
                 ));
             }
             _ => {}
@@ -139,7 +139,7 @@ async fn by_partners(
             found.manual.push(format!(
                 "{} signs with its previous secret; the partner must rotate it again: {}",
                 named(subscription),
-                described(call)
+                described_call(call)
             ));
         }
     }
