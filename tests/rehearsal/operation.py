@@ -137,7 +137,7 @@ class Operation:
         report = self.workshop.project / "restore.md"
         said = self.operate("reconcile", "--all", "--database-at", moment, "--control-at", moment, "--apply", "--report", report)
         checks = {one["id"]: one for one in json.loads(report.with_suffix(".json").read_text())["checks"]}
-        assert checks[f"{PRACTICE}/record-ids"]["verdict"] == "mended" and checks[f"{PRACTICE}/writes"]["verdict"] == "good", said
+        assert checks[f"{PRACTICE}/record-ids"]["verdict"] == "repaired" and checks[f"{PRACTICE}/writes"]["verdict"] == "good", said
         return [said.strip().splitlines()[-1]]
 
     def bridge(self):

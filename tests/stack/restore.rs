@@ -38,15 +38,15 @@ fn assert_holds(report: &Value) {
         for check in verified {
             assert_eq!(verdict(&format!("{round}/verify/{check}")), "good", "{check}");
         }
-        for mended in ["control/ids", "control/answers", "DemoOffice/log", "DemoOffice/record-ids"] {
-            assert_eq!(verdict(&format!("{round}/{mended}")), "mended", "{mended}");
+        for repaired in ["control/ids", "control/answers", "DemoOffice/log", "DemoOffice/record-ids"] {
+            assert_eq!(verdict(&format!("{round}/{repaired}")), "repaired", "{repaired}");
         }
-        assert_eq!(verdict(&format!("{round}/DemoOffice/writes")), "by-hand");
-        assert_eq!(verdict(&format!("{round}/control/key-terms")), "by-hand");
+        assert_eq!(verdict(&format!("{round}/DemoOffice/writes")), "manual");
+        assert_eq!(verdict(&format!("{round}/control/key-terms")), "manual");
     }
     // In this round the copy replaced the table, so everything that was ended worked again.
-    for mended in ["audit", "keys", "partners", "claim-links", "subscriptions", "practices"] {
-        assert_eq!(verdict(&format!("control-older/control/{mended}")), "mended", "{mended}");
+    for repaired in ["audit", "keys", "partners", "claim-links", "subscriptions", "practices"] {
+        assert_eq!(verdict(&format!("control-older/control/{repaired}")), "repaired", "{repaired}");
     }
 }
 

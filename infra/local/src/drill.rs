@@ -170,15 +170,15 @@ async fn round(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older, report:
         let operator = scene.operator()?;
         let plan = |apply| Plan::new(moments, apply, Timestamp::now());
         let found = operator.reconcile(Some(PRACTICE), plan(false)?).await?;
-        let mended = operator.reconcile(Some(PRACTICE), plan(true)?).await?;
-        story.manual(scene, &mended).await?;
+        let repaired = operator.reconcile(Some(PRACTICE), plan(true)?).await?;
+        story.manual(scene, &repaired).await?;
         let again = operator.reconcile(Some(PRACTICE), plan(false)?).await?;
-        let told = [("dry run", &found), ("applied", &mended), ("dry run again", &again)];
+        let told = [("dry run", &found), ("applied", &repaired), ("dry run again", &again)];
         let told = told.map(|(name, it)| format!("{name}: {}", it.result())).into();
-        Ok(((found, mended, again), told))
+        Ok(((found, repaired, again), told))
     };
-    let (found, mut mended, again) = steps.take("4 Reconcile", Box::pin(reconcile)).await?;
-    people_saw_to(&mut mended, &again);
+    let (found, mut repaired, again) = steps.take("4 Reconcile", Box::pin(reconcile)).await?;
+    people_saw_to(&mut repaired, &again);
 
     let reopen = async {
         scene.close().await;
@@ -189,13 +189,13 @@ async fn round(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older, report:
     let reopened_at = Timestamp::now();
 
     let writes =
-        mended.checks.iter().filter(|it| it.id.ends_with("/writes") || it.id.ends_with("/events-told"));
+        repaired.checks.iter().filter(|it| it.id.ends_with("/writes") || it.id.ends_with("/events-told"));
     let to_be_told: Vec<String> = writes.flat_map(|it| it.rows.clone()).collect();
     steps.take("6 Tell the practice and its partners", async { Ok(((), to_be_told)) }).await?;
 
     let mut checks = vec![seen(&found, &again)];
-    checks.extend(mended.checks.iter().cloned());
-    before.reported = mended;
+    checks.extend(repaired.checks.iter().cloned());
+    before.reported = repaired;
     verify::all_received(endpoint, &story).await?;
     checks.extend(Box::pin(verify::verify(scene, endpoint, &mut story, &before)).await?);
     for it in &mut checks {
@@ -214,8 +214,8 @@ async fn round(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older, report:
 }
 
 /// Updates the manual checks with what was found after the manual work.
-fn people_saw_to(mended: &mut Report, again: &Report) {
-    for check in mended.checks.iter_mut().filter(|it| it.verdict == Verdict::Manual && it.critical) {
+fn people_saw_to(repaired: &mut Report, again: &Report) {
+    for check in repaired.checks.iter_mut().filter(|it| it.verdict == Verdict::Manual && it.critical) {
         let Some(after) = again.checks.iter().find(|it| it.id == check.id) else { continue };
         check.found = format!("{}; after the manual work: {}", check.found, after.found);
         check.critical = after.critical;
