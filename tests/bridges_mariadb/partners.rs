@@ -68,8 +68,8 @@ async fn attaching_rejects_rows_that_are_not_the_emrs() {
     assert!(refused.contains("1 patients and visits that are not the EMR's"), "{refused}");
 }
 
-/// The booking waits for its place among the transactions that may use MariaDB; meanwhile, a pull
-/// applies the time off, so that MariaDB's trigger has nothing left to decide.
+/// The booking waits for its place among the transactions that may use `MariaDB`; meanwhile, a
+/// pull applies the time off, so that the trigger of `MariaDB` has nothing left to decide.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
 async fn time_off_that_is_applied_while_a_booking_waits_for_its_place_is_not_booked() {
