@@ -49,7 +49,7 @@ every! { End: Revoked Rotated RotatedWithOverlap Expired Suspended ScopeRemoved 
 #[expect(clippy::match_same_arms, reason = "a table by reason")]
 fn works(channel: Channel, end: End) -> (bool, bool) {
     match (channel, end) {
-        // What depends on the secret ends with it; an overlap extends it by an hour.
+        // Keys, tokens and sessions end with the secret; an overlap extends them by an hour.
         (
             Channel::ApiKey
             | Channel::Token

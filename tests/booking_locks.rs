@@ -18,7 +18,7 @@ fn visit(provider: i64, patient: i64, kind: &str) -> Value {
         "VisitTime": "10:00", "VisitDuration": 30 })
 }
 
-/// What makes a transaction that writes to our tables a transaction of the EMR.
+/// Returns the statement that marks a transaction on our tables as one of the EMR.
 ///
 /// For an EMR on `MariaDB` that is a pull, which has applied a visit and not committed it.
 fn as_the_emr() -> &'static str {

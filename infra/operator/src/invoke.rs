@@ -81,7 +81,7 @@ fn of_cli(printed: &[u8]) -> Result<MigrateResponse> {
     understood(answer.to_string().as_bytes(), call.get("FunctionError").is_some())
 }
 
-/// What Lambda says about an invocation that failed.
+/// The error that Lambda returns for a failed invocation.
 #[derive(Default, Deserialize)]
 struct Failure {
     #[serde(rename = "errorMessage", alias = "Message")]

@@ -50,7 +50,7 @@ impl Outcomes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the outcomes to write next, each delivery once; `None` if none is left.
+    /// Returns the outcomes to write next, at most one per delivery; `None` if no outcome is left.
     pub(super) fn next(&self) -> Option<Vec<Outcome>> {
         let mut waiting = self.waiting();
         let mut keys = HashSet::new();

@@ -1,4 +1,4 @@
-//! What all responses have in common, described in one place.
+//! Describes the members, headers and errors that all responses share.
 
 use std::collections::{BTreeMap, BTreeSet};
 
