@@ -8,6 +8,7 @@ mod line;
 mod orphans;
 mod outages;
 mod partners;
+mod repairs;
 mod survival;
 mod waits;
 mod work;

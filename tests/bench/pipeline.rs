@@ -2,7 +2,8 @@
 //! in this process.
 //!
 //! `cargo bench -p tests --bench pipeline` runs everything, `… -- cost` only the cost of a
-//! delivery, `… -- backlog 100000` only a backlog of 100,000 rows. The figures are valid for one
+//! delivery, `… -- ill` only ten endpoints of which three fail, `… -- backlog 100000` only a backlog
+//! of 100,000 rows. The figures are valid for one
 //! machine and for comparisons within one run: the stand-ins store every message and item in SQLite
 //! files.
 
@@ -11,6 +12,7 @@
 mod office {
     mod control;
     pub(crate) mod database;
+    pub(crate) mod fixture;
     pub(crate) mod queue;
     mod refusing;
     pub(crate) mod timeouts;
@@ -144,7 +146,7 @@ async fn ill() {
                 well.push(endpoint);
             }
         }
-        let rows = 400;
+        let rows = 1_000;
         let began = Instant::now();
         world.write(rows, "claims").await;
         let taken = || well.iter().map(Endpoint::taken).sum::<usize>();
@@ -199,6 +201,9 @@ async fn main() {
         && name == "backlog"
     {
         return Box::pin(backlog(rows.parse().expect("ROWS must be a number"))).await;
+    }
+    if wanted.as_slice() == ["ill"] {
+        return ill().await;
     }
     if wanted.as_slice() == ["cost"] {
         return costs();

@@ -128,3 +128,25 @@ async fn a_booking_makes_six_round_trips_to_mariadb() {
     }
     clean(&office).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs tests/mariadb"]
+async fn a_locked_row_does_not_hold_up_the_emrs_other_changes() {
+    let (office, emr) = attached().await;
+    for day in ["2031-03-16", "2031-03-17"] {
+        mariadb::run(&emr, &event(5, "2", "1001", day, "10:00", 30));
+    }
+    bridge::pull(&office.db).await.unwrap();
+    let mut locker = session(&office).await;
+    locker.execute("begin; select 1 from visits where visit_date = '2031-03-16' for update").await.unwrap();
+    mariadb::run(&emr, "update openemr_postcalendar_events set pc_hometext = 'Rash'");
+    let applied = "select count(*) from visits where visit_complaint = 'Rash'";
+    for _ in 0..2 {
+        ends("a pull", bridge::pull(&office.db)).await.expect("a pull beside a locked row");
+        assert_eq!(office.integer(applied).await, 1);
+    }
+    locker.execute("rollback").await.unwrap();
+    bridge::pull(&office.db).await.unwrap();
+    assert_eq!(office.integer(applied).await, 2);
+    clean(&office).await;
+}

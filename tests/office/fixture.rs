@@ -130,7 +130,7 @@ pub(crate) async fn register(app: &App) -> Vec<(&'static str, String)> {
 }
 
 /// Adds a partner and its only key.
-pub(super) async fn partner_with_key(
+pub(crate) async fn partner_with_key(
     app: &App,
     partner: &str,
     practicepass: &PracticePass,

@@ -219,3 +219,36 @@ async fn a_run_ends_even_if_its_leases_cannot_be_released() {
     run(&app, ONCE, Duration::from_mins(1)).await.unwrap();
     assert!(released.load(Ordering::Relaxed) > 0);
 }
+
+/// The first attempt may take longer than the run, since a run must know its practices.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_later_attempt_to_list_the_practices_does_not_outlast_the_run() {
+    let office = office_with(1).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let store = store_behind(&office, move |call| {
+        let is_version = call.body.contains("\"ACTIVE_SUBSCRIPTIONS\"");
+        let before = if is_version { counted.fetch_add(1, Ordering::Relaxed) } else { 0 };
+        async move { if before > 0 { pending().await } else { !is_version } }
+    })
+    .await;
+    let now = office.app.clock.now();
+    let app = poller(&office, store, move || now);
+    let running = run(&app, Poll { once: false, ..ONCE }, Duration::from_millis(300));
+    let second = async || (asked.load(Ordering::Relaxed) == 2).then_some(());
+    let stops = async {
+        eventually("the second attempt", second).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+    };
+    tokio::select! {
+        ended = running => assert!(ended.is_err()),
+        () = stops => panic!("the second attempt had as much time as the first"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_without_time_does_not_wait_for_its_next_round() {
+    let office = office_with(1).await;
+    let app = office.another_app(|parts| parts.config.poll_interval = Duration::from_hours(1));
+    run(&app, Poll { once: false, ..ONCE }, Duration::ZERO).await.unwrap();
+}

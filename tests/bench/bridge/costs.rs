@@ -88,6 +88,7 @@ pub(crate) async fn run(visits: i64) {
     println!("{visits} visits, {} patients", size.patients);
     let native = Practice::native(size).await;
     shared::tenant::unindexed_patients::index(&native.db, Duration::from_mins(2)).await.unwrap();
+    database::execute(&native.db, "analyze").await;
     let attached = Practice::attached(size).await;
     // The EMR alone, in a database of its own.
     let alone = Practice { dsn: database::new_database("alone").await, db: native.db.clone() };

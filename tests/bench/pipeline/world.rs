@@ -6,16 +6,15 @@ use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use log_poller::Poll;
 use shared::{
     app::{App, Background, BruteForce, CallLog, Clock, KeyCache, Parts, Random, RateLimits},
-    auth::{secret_ref::SecretRef, webhook_signature::SigningSecret},
+    auth::webhook_signature::SigningSecret,
     catalog::Catalogs,
     config::Config,
     control::{
         Secrets, Store, TableNames,
-        practices::Practice,
         subscriptions::{Breaker, LastOutcomes, Subscription, SubscriptionStatus},
     },
     domain::{
-        EventScope,
+        EventScope, Scope,
         ids::{LogId, PartnerId, SubscriptionId},
     },
     egress::{self, Guard, HookUrl, Reach, SystemResolver},
@@ -26,6 +25,7 @@ use webhook_fanout::Lane;
 use crate::office::{
     StoreCalls,
     database::{self, Engine},
+    fixture,
     queue::{self, Message, Received},
     start_control,
 };
@@ -75,28 +75,20 @@ impl BenchStack {
             calls: CallLog::default(),
             background: Background::default(),
         });
-        let practice = Practice {
-            practicepass: created.db.practicepass().clone(),
-            name: "Demo Office".into(),
-            time_zone: "America/New_York".into(),
-            dsn_secret: SecretRef::from("env:DSN_DEMOOFFICE".to_owned()),
-            sandbox: false,
-            registered_at: None,
-            schema_version: None,
-            tzdata: None,
-        };
-        app.control.put_practice(&practice).await.unwrap();
+        fixture::register(&app).await;
         Self { app, db: created.db, queue, calls, _files: files }
     }
 
-    /// Creates a subscription to claims.
+    /// Creates a partner with a key and a subscription to claims.
     pub(crate) async fn subscribe(&self, number: i64, url: &str) {
+        let (partner, practicepass) = (format!("prt_{number}"), self.db.practicepass());
+        fixture::partner_with_key(&self.app, &partner, practicepass, Scope::ALL).await;
         let now = self.app.clock.now();
         let subscription = Subscription {
             id: SubscriptionId(number),
             generation: number,
-            partner_id: PartnerId(format!("prt_{number}")),
-            practicepass: self.db.practicepass().clone(),
+            partner_id: PartnerId(partner),
+            practicepass: practicepass.clone(),
             hook_url: HookUrl::parse(url, Reach::InternetAndLoopback).unwrap(),
             scopes: vec![EventScope::Claims],
             status: SubscriptionStatus::Active,
