@@ -9,10 +9,11 @@
 #[allow(dead_code, unused_imports, reason = "the tests use the rest")]
 #[path = "../office"]
 mod office {
+    mod aws_proxy;
     mod control;
     pub(crate) mod database;
     pub(crate) mod queue;
-    mod refusing;
+    mod rejecting_queue;
     pub(crate) mod timeouts;
     mod waiting;
 
