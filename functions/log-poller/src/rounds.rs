@@ -63,6 +63,9 @@ struct Tally {
 }
 
 /// A practice whose last poll failed.
+///
+/// Needs no circuit breaker beyond the database's own: nothing else calls this practice in the run,
+/// so the next poll is the probe.
 struct PracticeFailure {
     /// The number of consecutive failures.
     failures: u32,

@@ -21,7 +21,7 @@ pub(crate) async fn answer(app: &App, question: &ExamineRequest) -> Result<Facts
     let location = Location { dsn: dsn.to_string(), time_zone: entry.time_zone };
     let grant = PracticeGrant::for_operations(entry.practicepass);
     // The query is rare and larger than a call's, so use the limits of background work.
-    let practices = Practices::patient(1);
+    let practices = Practices::for_background_work(1);
     let facts = async {
         let db = practices.open(&grant, app.clock.now(), async || Ok::<_, sql::Error>(location)).await?;
         let facts = examine(&db, question).await;
