@@ -128,7 +128,7 @@ impl Stores {
             "pid": std::process::id(),
         });
         let file = self.data_dir().join(ADDRESSES);
-        Ok(private_file::write(&file, addresses.to_string().as_bytes())?)
+        private_file::write(&file, addresses.to_string().as_bytes())
     }
 
     /// Stops the stores.
@@ -213,7 +213,7 @@ impl Stack {
             deployed.push(Deployed {
                 function: function.clone(),
                 binary: binary
-                    .ok_or_else(|| Error::Build(format!("there is no binary for {}", function.binary)))?,
+                    .ok_or_else(|| Error::Refused(format!("there is no binary for {}", function.binary)))?,
                 environment,
             });
         }
