@@ -24,7 +24,6 @@ mod under_way;
 
 use std::time::Duration;
 
-use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use log_poller::Poll;
 use shared::{
     auth::webhook_signature::SigningSecret,
@@ -37,6 +36,7 @@ use shared::{
         ids::{LogId, PartnerId, SubscriptionId},
     },
     egress::{HookUrl, Reach},
+    function::sqs::{SqsEvent, SqsMessage},
 };
 use sqlx::{Connection, SqliteConnection};
 use webhook_fanout::Lane;
@@ -74,14 +74,11 @@ async fn take_log_ids(office: &Office) -> Vec<i64> {
 }
 
 pub(crate) fn event(bodies: &[&str]) -> SqsEvent {
-    let mut event = SqsEvent::default();
-    for (index, body) in bodies.iter().enumerate() {
-        let mut record = SqsMessage::default();
-        record.message_id = Some(format!("m{index}"));
-        record.body = Some((*body).to_owned());
-        event.records.push(record);
-    }
-    event
+    let message = |(index, body): (usize, &&str)| SqsMessage {
+        message_id: format!("m{index}"),
+        body: (*body).to_owned(),
+    };
+    SqsEvent { records: bodies.iter().enumerate().map(message).collect() }
 }
 
 /// Delivers what can be received now, as Lambda does: what isn't named as failed is taken off the

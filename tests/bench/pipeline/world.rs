@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use log_poller::Poll;
 use shared::{
     app::{App, Background, BruteForce, CallLog, Clock, KeyCache, Parts, Random, RateLimits},
@@ -19,6 +18,7 @@ use shared::{
         ids::{LogId, PartnerId, SubscriptionId},
     },
     egress::{self, Guard, HookUrl, Reach, SystemResolver},
+    function::sqs::{SqsEvent, SqsMessage},
     tenant::{Practices, TenantDb},
 };
 use webhook_fanout::Lane;
@@ -219,12 +219,9 @@ impl BenchStack {
 }
 
 fn event_of(messages: &[Message]) -> SqsEvent {
-    let mut event = SqsEvent::default();
-    for (index, message) in messages.iter().enumerate() {
-        let mut record = SqsMessage::default();
-        record.message_id = Some(index.to_string());
-        record.body = Some(message.body.clone());
-        event.records.push(record);
-    }
-    event
+    let record = |(index, message): (usize, &Message)| SqsMessage {
+        message_id: index.to_string(),
+        body: message.body.clone(),
+    };
+    SqsEvent { records: messages.iter().enumerate().map(record).collect() }
 }
