@@ -91,7 +91,7 @@ impl Admin {
         answer: JsonAnswer,
     ) -> ApiResult<JsonAnswer> {
         let once = self.once(key);
-        writes.extend(once.keep_write(&answer).await?);
+        writes.extend(once.stored_response_write(&answer).await?);
         match self.commit(change, writes).await {
             Ok(()) => Ok(answer),
             // The same request, sent concurrently, may have been faster.
