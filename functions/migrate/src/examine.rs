@@ -14,8 +14,8 @@ use shared::{
 use crate::database::{in_words, registered};
 
 /// Returns the facts that the database reports, after the requested repairs.
-pub(crate) async fn answer(app: &App, question: &ExamineRequest) -> Result<Facts, String> {
-    let entry = registered(app, question.practicepass.as_str()).await?;
+pub(crate) async fn answer(app: &App, request: &ExamineRequest) -> Result<Facts, String> {
+    let entry = registered(app, request.practicepass.as_str()).await?;
     let secret = app.secrets.get(&entry.dsn_secret, app.clock.now()).await;
     let dsn = secret.map_err(|error| error.to_string())?;
     let location = Location { dsn: dsn.to_string(), time_zone: entry.time_zone };
@@ -24,7 +24,7 @@ pub(crate) async fn answer(app: &App, question: &ExamineRequest) -> Result<Facts
     let practices = Practices::for_background_work(1);
     let facts = async {
         let db = practices.open(&grant, app.clock.now(), async || Ok::<_, sql::Error>(location)).await?;
-        let facts = examine(&db, question).await;
+        let facts = examine(&db, request).await;
         db.close().await;
         facts
     };

@@ -93,15 +93,15 @@ impl App {
     async fn ask<T>(
         &self,
         secret: &SecretRef,
-        question: impl Fn(&SecretPair) -> Option<T>,
+        check: impl Fn(&SecretPair) -> Option<T>,
     ) -> Result<Option<T>, Error> {
         let now = self.clock.now();
         let held = self.secrets.get(secret, now).await?;
-        if let Some(answer) = question(&SecretPair::from_secret(&held)?) {
+        if let Some(answer) = check(&SecretPair::from_secret(&held)?) {
             return Ok(Some(answer));
         }
         Ok(match self.secrets.newer(secret, &held, now).await? {
-            Some(text) => question(&SecretPair::from_secret(&text)?),
+            Some(text) => check(&SecretPair::from_secret(&text)?),
             None => None,
         })
     }

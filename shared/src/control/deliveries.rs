@@ -34,7 +34,7 @@ use crate::domain::{
 /// Deliveries are stored for 30 days.
 const RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// The prefix of the keys of manual deliveries; no practice has this name.
-const BY_HAND: &str = "D#*#";
+const MANUAL: &str = "D#*#";
 /// The maximum number of attempts in a history: the whole schedule.
 const ATTEMPTS_KEPT: usize = crate::domain::delivery::SCHEDULE.len() + 1;
 
@@ -158,12 +158,12 @@ impl Delivery {
         now: Timestamp,
     ) -> Self {
         let to = (subscription.id, subscription.generation, subscription.partner_id.clone());
-        Self { request_id, ..Self::new(format!("{BY_HAND}{id}"), id, to, payload, now) }
+        Self { request_id, ..Self::new(format!("{MANUAL}{id}"), id, to, payload, now) }
     }
 
     /// Whether it is a manual delivery, which has no queue message.
     pub fn is_manual(&self) -> bool {
-        self.key.starts_with(BY_HAND)
+        self.key.starts_with(MANUAL)
     }
 
     fn new(

@@ -53,13 +53,13 @@ pub struct ExamineRequest {
     pub records: BTreeSet<(String, i64)>,
     /// Repairs to make first.
     #[serde(default)]
-    pub mend: Option<Mend>,
+    pub repair: Option<DatabaseRepair>,
 }
 
 /// Repairs to a practice's database.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Mend {
+pub struct DatabaseRepair {
     /// Delete stored responses about records that do not exist.
     pub answers: bool,
     /// How many ids of new records to skip, because partners may know lost ones; 0 for none.
@@ -139,33 +139,33 @@ pub struct Facts {
 }
 
 /// Makes the repairs, then reads the facts.
-pub async fn examine(db: &Database, question: &ExamineRequest) -> Result<Facts> {
-    if let Some(mend) = &question.mend {
-        apply(db, question, mend).await?;
+pub async fn examine(db: &Database, request: &ExamineRequest) -> Result<Facts> {
+    if let Some(repair) = &request.repair {
+        apply(db, request, repair).await?;
     }
     let conn = &mut db.connection().await?;
     let mut log_rows = Vec::new();
-    let ranges: Vec<(LogId, LogId)> = question.log_ids.iter().map(|id| (*id, *id)).collect();
+    let ranges: Vec<(LogId, LogId)> = request.log_ids.iter().map(|id| (*id, *id)).collect();
     for ranges in ranges.chunks(AT_ONCE) {
         log_rows.extend(log::within(conn, ranges, i64::MAX).await?.iter().map(seen));
     }
     let rows_above: i64 =
         on!(&mut *conn, |c| sqlx::query_scalar("select count(*) from log where log_id > $1")
-            .bind(question.position)
+            .bind(request.position)
             .fetch_one(c)
             .await)?;
     Ok(Facts {
         highest_log_id: log::highest(conn).await?,
         log_rows,
-        any_up_to_position: log::any_up_to(conn, question.position).await?,
+        any_up_to_position: log::any_up_to(conn, request.position).await?,
         rows_above: rows_above.unsigned_abs(),
-        calls: calls(conn, question).await?,
-        keys: keys(conn, question.since).await?,
-        stray_answers: stray_answers(conn, question.now).await?,
-        overlaps: overlaps(conn, question.now).await?,
-        ids_passed_at: ids_passed_at(conn, question.since).await?,
+        calls: calls(conn, request).await?,
+        keys: keys(conn, request.since).await?,
+        stray_answers: stray_answers(conn, request.now).await?,
+        overlaps: overlaps(conn, request.now).await?,
+        ids_passed_at: ids_passed_at(conn, request.since).await?,
         ends: ends(conn).await?,
-        records: records(conn, &question.records).await?,
+        records: records(conn, &request.records).await?,
         schema_version: on!(&mut *conn, |c| sqlx::query_scalar(
             "select coalesce(max(version), 0) from _sqlx_migrations"
         )
@@ -183,8 +183,8 @@ fn seen(row: &log::LogRow) -> SeenRow {
     SeenRow { log_id: row.log_id, print: row.print(), event, logged_at: entry.and_then(|it| it.logged_at) }
 }
 
-async fn calls(conn: &mut Conn, question: &ExamineRequest) -> Result<Vec<AuditedCall>> {
-    let asked: Vec<&String> = question.calls.iter().collect();
+async fn calls(conn: &mut Conn, request: &ExamineRequest) -> Result<Vec<AuditedCall>> {
+    let asked: Vec<&String> = request.calls.iter().collect();
     let mut found = Vec::new();
     for asked in asked.chunks(AT_ONCE) {
         let places: Vec<String> = (2..asked.len() + 2).map(|place| format!("${place}")).collect();
@@ -194,7 +194,7 @@ async fn calls(conn: &mut Conn, question: &ExamineRequest) -> Result<Vec<Audited
         );
         // Only placeholder numbers are formatted into the SQL.
         let rows: Vec<AuditedCall> = on!(&mut *conn, |c| {
-            let mut query = sqlx::query_as(AssertSqlSafe(text)).bind(question.since.to_sqlx());
+            let mut query = sqlx::query_as(AssertSqlSafe(text)).bind(request.since.to_sqlx());
             for request_id in asked {
                 query = query.bind(*request_id);
             }
@@ -290,10 +290,10 @@ async fn stray_answers(conn: &mut Conn, now: Timestamp) -> Result<Vec<StrayAnswe
     Ok(strays)
 }
 
-async fn apply(db: &Database, question: &ExamineRequest, mend: &Mend) -> Result<()> {
+async fn apply(db: &Database, request: &ExamineRequest, repair: &DatabaseRepair) -> Result<()> {
     in_transaction!(db, crate::sql::Error, |conn| {
-        if mend.answers {
-            for stray in stray_answers(conn, question.now).await? {
+        if repair.answers {
+            for stray in stray_answers(conn, request.now).await? {
                 on!(&mut *conn, |c| {
                     sqlx::query(
                         "delete from idempotency_keys where key_id = $1 and method = $2 and path = $3 and \
@@ -309,14 +309,14 @@ async fn apply(db: &Database, question: &ExamineRequest, mend: &Mend) -> Result<
                 })?;
             }
         }
-        if mend.skip_ids > 0 {
+        if repair.skip_ids > 0 {
             for (table, column, _) in RECORDS {
-                let end = end(conn, table, column).await?.max(mend.floors.get(table).copied().unwrap_or(0));
-                begin_above(conn, table, column, end + mend.skip_ids).await?;
+                let end = end(conn, table, column).await?.max(repair.floors.get(table).copied().unwrap_or(0));
+                begin_above(conn, table, column, end + repair.skip_ids).await?;
             }
-            record(conn, question, mend, "ids").await?;
+            record(conn, request, repair, "ids").await?;
         }
-        record(conn, question, mend, "practice").await
+        record(conn, request, repair, "practice").await
     })
 }
 
@@ -394,13 +394,18 @@ async fn records(conn: &mut Conn, asked: &BTreeSet<(String, i64)>) -> Result<BTr
     Ok(found)
 }
 
-async fn record(conn: &mut Conn, question: &ExamineRequest, mend: &Mend, entity: &str) -> Result<()> {
+async fn record(
+    conn: &mut Conn,
+    request: &ExamineRequest,
+    repair: &DatabaseRepair,
+    entity: &str,
+) -> Result<()> {
     on!(conn, |c| sqlx::query(
         "insert into audit_log (at, request_id, key_id, partner_id, action, entity, entity_ids)
          values ($1, $2, 'operator', 'operator', $3, $4, '')",
     )
-    .bind(question.now.to_sqlx())
-    .bind(&mend.request_id)
+    .bind(request.now.to_sqlx())
+    .bind(&repair.request_id)
     .bind(AUDIT_ACTION)
     .bind(entity)
     .execute(c)
