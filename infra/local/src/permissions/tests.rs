@@ -290,8 +290,8 @@ fn the_roles_of_the_project_can_be_evaluated() {
     for subnets in ["", "subnet-1"] {
         let parameters =
             ["VpcSubnetIds", "VpcSecurityGroupIds"].map(|name| (name.to_owned(), subnets.to_owned()));
-        let world = LocalResources { sqs_endpoint: String::new(), parameters: parameters.into() };
-        let template = Template::read(&file, &world).unwrap();
+        let local = LocalResources { sqs_endpoint: String::new(), parameters: parameters.into() };
+        let template = Template::read(&file, &local).unwrap();
         assert!(template.identities.iter().all(|it| it.role.is_some()), "SAM's own roles allow too much");
         let in_vpc =
             |identity: &Identity| identity.services.iter().any(|(action, _)| action.starts_with("ec2:"));
