@@ -1,6 +1,9 @@
 //! Compares a practice's database with the control plane after a restore, and repairs it.
 //!
-//! This module reads the facts about a period and makes the repairs.
+//! This module reads the facts about a period; [`repair`] makes the repairs.
+
+mod ids;
+mod repair;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +19,6 @@ use crate::domain::{
     ids::LogId,
     webhook_event::{Action, classify},
 };
-use crate::in_transaction;
 use crate::sql::{Conn, Database, Result, on};
 
 /// Ids or calls per statement.
@@ -141,7 +143,7 @@ pub struct Facts {
 /// Makes the repairs, then reads the facts.
 pub async fn examine(db: &Database, request: &ExamineRequest) -> Result<Facts> {
     if let Some(repair) = &request.repair {
-        apply(db, request, repair).await?;
+        repair::apply(db, request, repair).await?;
     }
     let conn = &mut db.connection().await?;
     let mut log_rows = Vec::new();
@@ -252,7 +254,7 @@ async fn overlaps(conn: &mut Conn, now: Timestamp) -> Result<i64> {
 }
 
 #[derive(sqlx::FromRow)]
-struct KeptAnswer {
+struct StoredRow {
     key_id: String,
     method: String,
     path: String,
@@ -261,13 +263,13 @@ struct KeptAnswer {
 }
 
 async fn stray_answers(conn: &mut Conn, now: Timestamp) -> Result<Vec<StrayAnswer>> {
-    let kept: Vec<KeptAnswer> = on!(&mut *conn, |c| {
+    let stored: Vec<StoredRow> = on!(&mut *conn, |c| {
         sqlx::query_as(
         "select key_id, method, path, idempotency_key, response from idempotency_keys where expires_at > $1",
     ).bind(now.as_second()).fetch_all(c).await
     })?;
     let mut strays = Vec::new();
-    for answer in kept {
+    for answer in stored {
         let body: Value = serde_json::from_str(&answer.response).unwrap_or_default();
         let named = RECORDS
             .iter()
@@ -277,7 +279,7 @@ async fn stray_answers(conn: &mut Conn, now: Timestamp) -> Result<Vec<StrayAnswe
         let exists = AssertSqlSafe(format!("select exists (select 1 from {table} where {column} = $1)"));
         let exists: bool = on!(&mut *conn, |c| sqlx::query_scalar(exists).bind(id).fetch_one(c).await)?;
         if !exists {
-            let KeptAnswer { key_id, method, path, idempotency_key, .. } = answer;
+            let StoredRow { key_id, method, path, idempotency_key, .. } = answer;
             strays.push(StrayAnswer {
                 key_id,
                 method,
@@ -290,94 +292,12 @@ async fn stray_answers(conn: &mut Conn, now: Timestamp) -> Result<Vec<StrayAnswe
     Ok(strays)
 }
 
-async fn apply(db: &Database, request: &ExamineRequest, repair: &DatabaseRepair) -> Result<()> {
-    in_transaction!(db, crate::sql::Error, |conn| {
-        if repair.answers {
-            for stray in stray_answers(conn, request.now).await? {
-                on!(&mut *conn, |c| {
-                    sqlx::query(
-                        "delete from idempotency_keys where key_id = $1 and method = $2 and path = $3 and \
-                        idempotency_key = $4",
-                    )
-                    .bind(&stray.key_id)
-                    .bind(&stray.method)
-                    .bind(&stray.path)
-                    .bind(&stray.idempotency_key)
-                    .execute(c)
-                    .await
-                    .map(|_| ())
-                })?;
-            }
-        }
-        if repair.skip_ids > 0 {
-            for (table, column, _) in RECORDS {
-                let end = end(conn, table, column).await?.max(repair.floors.get(table).copied().unwrap_or(0));
-                begin_above(conn, table, column, end + repair.skip_ids).await?;
-            }
-            record(conn, request, repair, "ids").await?;
-        }
-        record(conn, request, repair, "practice").await
-    })
-}
-
 async fn ends(conn: &mut Conn) -> Result<BTreeMap<String, i64>> {
     let mut ends = BTreeMap::new();
     for (table, column, _) in RECORDS {
-        ends.insert(table.to_owned(), end(conn, table, column).await?);
+        ends.insert(table.to_owned(), ids::end(conn, table, column).await?);
     }
     Ok(ends)
-}
-
-/// Returns the highest id ever assigned in a table.
-async fn end(conn: &mut Conn, table: &str, column: &str) -> Result<i64> {
-    // Only our own names are formatted into the SQL.
-    let is_the_emrs = the_emr_gives_ids(conn, table).await?;
-    let text = match conn {
-        Conn::Postgres(_) if is_the_emrs => {
-            format!("select bridge_last_id('{table}')")
-        }
-        Conn::Postgres(_) => {
-            format!(
-                "select coalesce(pg_sequence_last_value(pg_get_serial_sequence('{table}', \
-                    '{column}')::regclass), 0)"
-            )
-        }
-        Conn::Sqlite(_) => {
-            format!("select coalesce((select seq from sqlite_sequence where name = '{table}'), 0)")
-        }
-    };
-    Ok(on!(conn, |c| sqlx::query_scalar(AssertSqlSafe(text)).fetch_one(c).await)?)
-}
-
-/// Makes the ids of new rows start above `end`.
-async fn begin_above(conn: &mut Conn, table: &str, column: &str, end: i64) -> Result<()> {
-    // Only our own names and numbers are formatted into the SQL.
-    let is_the_emrs = the_emr_gives_ids(conn, table).await?;
-    let text = match conn {
-        Conn::Postgres(_) if is_the_emrs => {
-            format!("select bridge_begin_above('{table}', {end})")
-        }
-        Conn::Postgres(_) => format!("select setval(pg_get_serial_sequence('{table}', '{column}'), {end})"),
-        Conn::Sqlite(_) => format!(
-            "insert into sqlite_sequence (name, seq) select '{table}', 0
-                 where not exists (select 1 from sqlite_sequence where name = '{table}');
-             update sqlite_sequence set seq = {end} where name = '{table}'"
-        ),
-    };
-    on!(conn, |c| sqlx::raw_sql(AssertSqlSafe(text)).execute(c).await.map(|_| ()))?;
-    Ok(())
-}
-
-/// Whether the practice's EMR assigns the ids of the table's new rows.
-async fn the_emr_gives_ids(conn: &mut Conn, table: &str) -> Result<bool> {
-    if matches!(conn, Conn::Sqlite(_)) || !["visits", "patients"].contains(&table) {
-        return Ok(false);
-    }
-    Ok(on!(conn, |c| sqlx::query_scalar(
-        "select to_regprocedure('bridge_begin_above(text, bigint)') is not null"
-    )
-    .fetch_one(c)
-    .await)?)
 }
 
 /// Returns those of the records that exist.
@@ -392,24 +312,4 @@ async fn records(conn: &mut Conn, asked: &BTreeSet<(String, i64)>) -> Result<BTr
         }
     }
     Ok(found)
-}
-
-async fn record(
-    conn: &mut Conn,
-    request: &ExamineRequest,
-    repair: &DatabaseRepair,
-    entity: &str,
-) -> Result<()> {
-    on!(conn, |c| sqlx::query(
-        "insert into audit_log (at, request_id, key_id, partner_id, action, entity, entity_ids)
-         values ($1, $2, 'operator', 'operator', $3, $4, '')",
-    )
-    .bind(request.now.to_sqlx())
-    .bind(&repair.request_id)
-    .bind(AUDIT_ACTION)
-    .bind(entity)
-    .execute(c)
-    .await
-    .map(|_| ()))?;
-    Ok(())
 }

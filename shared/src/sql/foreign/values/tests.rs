@@ -1,3 +1,5 @@
+use jiff::civil::{Time, date};
+
 use super::*;
 
 fn of<T: FromRaw>(text: &str) -> Option<T> {
