@@ -4,9 +4,9 @@
 mod access;
 mod activity;
 mod catalog;
+mod data;
 mod dice;
 mod document;
-mod names;
 mod patients;
 mod postgres;
 mod practice;
