@@ -43,25 +43,25 @@ use webhook_fanout::Lane;
 
 use crate::office::{Message, Office};
 
-/// One poll of all practices.
+/// Polls all practices once.
 pub(crate) async fn poll(office: &Office) {
     let deadline = office.app.clock.now() + Duration::from_mins(1);
     log_poller::run(&office.app, Poll { shard: 0, of: 1, once: true }, deadline, None).await.unwrap();
 }
 
-/// Everything that may be received now.
+/// Returns the messages that can be received now.
 async fn receive(office: &Office) -> Vec<Message> {
     office.queue.receive().await
 }
 
-/// The bodies of all messages of all queues, received or not.
+/// Returns the bodies of all messages in all queues, received or not.
 pub(crate) async fn queued(office: &Office) -> Vec<String> {
     let file = format!("sqlite://{}", office.queue_file.display());
     let mut queue = SqliteConnection::connect(&file).await.unwrap();
     sqlx::query_scalar("select body from messages").fetch_all(&mut queue).await.unwrap()
 }
 
-/// The log ids of the events that can be received now, in order; they are taken off the queue.
+/// Receives and deletes the queued events; returns their log ids in order.
 async fn take_log_ids(office: &Office) -> Vec<i64> {
     let mut ids = Vec::new();
     for message in receive(office).await {
@@ -81,8 +81,8 @@ pub(crate) fn event(bodies: &[&str]) -> SqsEvent {
     SqsEvent { records: bodies.iter().enumerate().map(message).collect() }
 }
 
-/// Delivers what can be received now, as Lambda does: what isn't named as failed is taken off the
-/// queue. How many failed.
+/// Delivers the queued messages as Lambda does, deleting those that are not reported as failed.
+/// Returns the number of failures.
 pub(crate) async fn deliver(office: &Office) -> usize {
     let messages = receive(office).await;
     let bodies: Vec<&str> = messages.iter().map(|message| message.body.as_str()).collect();
@@ -106,13 +106,12 @@ fn delivery_key(office: &Office, log_id: i64) -> String {
     Delivery::key_of(office.db.practicepass(), SubscriptionId(1), LogId(log_id))
 }
 
-/// The EMR writes a row with this id.
+/// Writes a row with this id, as the EMR does.
 async fn write(office: &Office, log_id: i64, table: &str) {
     office.sql(&row(log_id, table)).await;
 }
 
-/// A subscription of a partner made for the purpose to what happens from now on in a practice whose
-/// log is empty.
+/// Returns a new partner's subscription in a practice whose log is empty.
 pub(crate) async fn subscribe(
     office: &Office,
     practicepass: &PracticePass,
