@@ -118,10 +118,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_caller_hears_of_a_failing_database_within_two_seconds() {
+    fn a_failing_database_is_reported_to_callers_within_two_seconds() {
         let Timeouts { round_trip, file_lock, server, .. } = Timeouts::OF_CALLERS;
-        let (told, server) = (Duration::from_secs(2), server.unwrap());
-        assert!(round_trip < told && 2 * file_lock < told);
+        let (limit, server) = (Duration::from_secs(2), server.unwrap());
+        assert!(round_trip < limit && 2 * file_lock < limit);
         assert!(server.lock < server.statement && server.statement < round_trip, "the server is first");
     }
 }

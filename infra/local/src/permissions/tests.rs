@@ -249,7 +249,7 @@ fn dynamodb_requests_map_to_the_actions_that_iam_checks() {
         ("ListTables", json!({}), vec![("ListTables", "*", vec![])]),
     ] {
         let calls = keys().calls(operation, &body);
-        let told: Vec<_> = calls
+        let results: Vec<_> = calls
             .iter()
             .map(|it| (it.action.as_str(), it.resource.as_str(), it.leading_keys.clone()))
             .collect();
@@ -263,7 +263,7 @@ fn dynamodb_requests_map_to_the_actions_that_iam_checks() {
                 (action.as_str(), *resource, keys.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>())
             })
             .collect();
-        assert_eq!(told, expected, "{operation}");
+        assert_eq!(results, expected, "{operation}");
     }
 }
 
