@@ -1,6 +1,6 @@
 //! Compares a practice's database with the control plane after a restore, and repairs it.
 //!
-//! This module reads the facts about a period; [`repair`] makes the repairs.
+//! This module reads the facts about a period; `repair.rs` makes the repairs.
 
 mod ids;
 mod repair;

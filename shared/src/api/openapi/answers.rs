@@ -97,7 +97,7 @@ fn schemas_of_responses<'a>(
     sent: &BTreeSet<String>,
 ) -> impl Iterator<Item = &'a mut Value> {
     let schemas = members_of(&mut document["components"], "schemas");
-    schemas.filter(|(name, _)| !sent.contains(&target(name))).map(|(_, schema)| schema)
+    schemas.filter(move |(name, _)| !sent.contains(&target(name))).map(|(_, schema)| schema)
 }
 
 /// Describes a response that has no description by its body, or else by its status.

@@ -7,10 +7,7 @@ use crate::domain::{
     ids::{PatientId, ProviderId},
     search::words_of,
 };
-use crate::sql::{
-    bounded::short,
-    foreign::{Columns, ForeignRow, FromColumns},
-};
+use crate::sql::foreign::{Columns, ForeignRow, FromColumns};
 
 /// The personal data that partners read and write; texts are stored as they were entered.
 #[derive(Clone, Debug, Default, PartialEq)]
