@@ -1,4 +1,7 @@
-use jiff::civil::{Time, date};
+use jiff::{
+    SignedDuration,
+    civil::{Time, date},
+};
 
 use super::*;
 
