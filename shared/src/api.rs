@@ -11,6 +11,7 @@ mod edge;
 mod openapi;
 mod conflict;
 
+pub use crate::domain::idempotency::IDEMPOTENCY_TTL;
 pub use auth::admin::Admin;
 pub use auth::admin_secret::{credential_of, recognise_admin};
 pub use auth::audit::{Change, audit_change};
@@ -23,7 +24,7 @@ pub use conflict::{MAX_CONFLICT_RETRIES, backoff};
 pub use edge::edge;
 pub use error::{ApiError, Code, Problem};
 pub use field_errors::{FieldError, FieldErrors};
-pub use idempotency::once::{Done, IDEMPOTENCY_TTL, IdempotencyKey, JsonAnswer, Once, once};
+pub use idempotency::once::{Done, IdempotencyKey, JsonAnswer, Once, once};
 pub use idempotency::sealed::SealedAnswer;
 pub use input::body::{Body, FromBody, MayBeEmpty, NoBody, Query, raw_object, repeated};
 pub use input::contact::{Email, Phone, Website};

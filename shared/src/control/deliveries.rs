@@ -36,7 +36,7 @@ const RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// The prefix of the keys of manual deliveries; no practice has this name.
 const MANUAL: &str = "D#*#";
 /// The maximum number of attempts in a history: the whole schedule.
-const ATTEMPTS_KEPT: usize = crate::domain::delivery::SCHEDULE.len() + 1;
+const MOST_ATTEMPTS: usize = crate::domain::delivery::SCHEDULE.len() + 1;
 
 /// The error message that partners see for an attempt whose process died.
 const CUT_OFF: &str =
@@ -284,7 +284,7 @@ impl Delivery {
             self.history.iter_mut().for_each(|earlier| earlier.answer.clear());
         }
         self.history.push(attempt);
-        let surplus = self.history.len().saturating_sub(ATTEMPTS_KEPT);
+        let surplus = self.history.len().saturating_sub(MOST_ATTEMPTS);
         self.history.drain(..surplus);
     }
 

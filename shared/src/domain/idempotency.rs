@@ -1,5 +1,10 @@
 //! Requests with an `Idempotency-Key`, and the responses that are stored for them.
 
+use jiff::SignedDuration;
+
+/// How long the first response is stored.
+pub const IDEMPOTENCY_TTL: SignedDuration = SignedDuration::from_hours(24);
+
 /// What identifies a repeated request.
 #[derive(Clone, Debug)]
 pub struct RequestKey {

@@ -13,11 +13,9 @@ use crate::{
     app::App,
     auth::{Caller, sha256_hex},
     control::idempotency::ResponseClaim,
-    domain::idempotency::{RequestKey, StoredResponse},
+    domain::idempotency::{IDEMPOTENCY_TTL, RequestKey, StoredResponse},
 };
 
-/// How long the first response is stored.
-pub const IDEMPOTENCY_TTL: SignedDuration = SignedDuration::from_hours(24);
 /// How long a key is claimed if the process of the first request dies.
 ///
 /// It is longer than any function runs.
