@@ -13,7 +13,7 @@ mod conflict;
 
 pub use crate::domain::idempotency::IDEMPOTENCY_TTL;
 pub use auth::admin::Admin;
-pub use auth::admin_secret::{credential_of, recognise_admin};
+pub use auth::admin_secret::{credential_of, recognize_admin};
 pub use auth::audit::{Change, audit_change};
 pub use auth::caller::{Partner, RequiredScope, Tenant, scope};
 pub use auth::catalog::{Catalog, CatalogScope};
