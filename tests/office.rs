@@ -1,5 +1,6 @@
 //! Two practices for tests: separate databases, a fixed clock, and the real routes.
 
+pub(crate) mod aws_proxy;
 mod calls;
 mod control;
 mod copies;
@@ -10,12 +11,12 @@ mod meter;
 pub(crate) mod plan;
 pub(crate) mod proxy;
 mod queue;
-mod refusing;
 mod receiver;
+mod rejecting_queue;
 mod request;
 mod resolver;
 pub(crate) mod statements;
-mod store_way;
+mod store_behind;
 pub(crate) mod timeouts;
 mod waiting;
 
@@ -52,7 +53,7 @@ pub(crate) use queue::Message;
 pub(crate) use receiver::{Answer, Gate, Received as ReceivedCall, Receiver};
 pub(crate) use request::{Reply, request_from};
 use resolver::Names;
-pub(crate) use store_way::store_behind;
+pub(crate) use store_behind::store_behind;
 pub(crate) use waiting::{ends, eventually};
 
 /// Monday, 8 o'clock in New York, the day after clocks went forward.
@@ -120,8 +121,8 @@ impl Stores {
             queue: self.queue.queue(),
             hooks: hooks(timeouts::ENDPOINT),
             secrets: Secrets::fixed(self.secrets.iter().map(|(name, value)| (*name, value.as_str()))),
-            practices: Practices::patient(8).with_timeouts(timeouts::DATABASE),
-            catalogs: Catalogs::patient(8).with_timeouts(timeouts::DATABASE),
+            practices: Practices::for_background_work(8).with_timeouts(timeouts::DATABASE),
+            catalogs: Catalogs::for_background_work(8).with_timeouts(timeouts::DATABASE),
             keys: KeyCache::default(),
             rates: RateLimits::default(),
             brute_force: BruteForce::default(),
@@ -172,11 +173,11 @@ impl Office {
     }
 
     /// Returns the number of entries that the queue has rejected.
-    pub(crate) fn refused(&self) -> usize {
-        self.queue.refused.load(Ordering::Relaxed)
+    pub(crate) fn rejected_entries(&self) -> usize {
+        self.queue.rejected.load(Ordering::Relaxed)
     }
 
-    async fn start(engine: Engine, refusing: bool) -> Self {
+    async fn start(engine: Engine, rejecting: bool) -> Self {
         statements::listen();
         let files = tempfile::tempdir().unwrap();
         let number = OFFICES.fetch_add(1, Ordering::Relaxed);
@@ -197,7 +198,8 @@ impl Office {
         let db = copies::practice(engine, files.path(), "DemoOffice", "America/New_York").await;
         let other_db = copies::practice(engine, files.path(), "OtherOffice", "Europe/Berlin").await;
         let (catalog, catalog_dsn) = copies::catalog(engine, files.path()).await;
-        let (events, queue) = Box::pin(queue::start(&files.path().join("sqs.sqlite"), &name, refusing)).await;
+        let (events, queue) =
+            Box::pin(queue::start(&files.path().join("sqs.sqlite"), &name, rejecting)).await;
         let config = Config {
             database_timeout_factor: 1,
             tables: names.clone(),

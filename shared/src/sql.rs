@@ -17,14 +17,14 @@ pub mod search_texts;
 mod reach;
 mod session;
 pub mod step;
+mod timed_connection;
 mod timeouts;
 mod transaction;
 pub(crate) mod schema;
 mod emr_address;
 pub(crate) mod check;
 
-pub use circuit_breaker::TimedConnection;
-pub(crate) use circuit_breaker::{Admission, CircuitBreaker, timed_out};
+pub(crate) use circuit_breaker::{Admission, CircuitBreaker};
 pub use connection_string::ConnectionString;
 pub(crate) use data_problems::Reporter;
 pub use data_problems::{DataProblem, DataProblems};
@@ -32,6 +32,8 @@ pub(crate) use database::Pool;
 pub use database::{Conn, Database};
 pub(crate) use emr_address::EmrAddress;
 pub use error::{Constraint, Error, Result};
+pub use timed_connection::TimedConnection;
+pub(crate) use timed_connection::timed_out;
 pub use timeouts::{ServerTimeouts, Timeouts};
 pub use transaction::{Transaction, Transient, again};
 

@@ -41,7 +41,7 @@ async fn the_emr_adds_events_to_a_day_while_a_booking_of_that_day_is_written() {
     ] {
         assert_eq!(staff.run(change), 1, "{change}");
     }
-    assert_eq!(mariadb::run("", &sleeping), "1", "all of that while the bridge's statement runs");
+    assert_eq!(mariadb::run("", &sleeping), "1", "all of this happens while the bridge's statement runs");
     assert!(!booking.is_finished());
     assert_eq!(ends("the booking", booking).await.unwrap().0, 201);
     clean(&office).await;

@@ -40,7 +40,7 @@ pub(super) async fn practice(engine: Engine, folder: &Path, practicepass: &str, 
 /// Returns the catalog and its DSN.
 pub(super) async fn catalog(engine: Engine, folder: &Path) -> (CatalogDb, String) {
     let dsn = copy(engine, folder, CATALOG, "UTC").await;
-    let catalogs = Catalogs::patient(8).with_timeouts(timeouts::DATABASE);
+    let catalogs = Catalogs::for_background_work(8).with_timeouts(timeouts::DATABASE);
     let (grant, now) = (CatalogGrant::for_operations(), super::NOW.parse().unwrap());
     let db = catalogs.open(&grant, now, async || Ok::<_, sql::Error>(dsn.as_str().into())).await.unwrap();
     (db, dsn)

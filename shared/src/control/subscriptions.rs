@@ -1,6 +1,7 @@
 //! Webhook subscriptions: at most one per partner and practice.
 
 mod administration;
+mod breaker;
 mod health;
 mod held_back;
 mod pace;
@@ -23,7 +24,8 @@ use crate::{
     },
     egress::HookUrl,
 };
-pub use health::{Breaker, BreakerState, Failed, LastError, LastOutcomes};
+pub use breaker::{Breaker, BreakerState};
+pub use health::{Failed, LastError, LastOutcomes};
 pub use pace::Slots;
 pub use queries::SubscriptionCounts;
 

@@ -17,7 +17,7 @@ use super::{
     super::{
         Error, Result, Store, Table,
         listing::Listing,
-        pending_outcomes::{Outcome, Outcomes},
+        pending_outcomes::{PendingOutcome, PendingOutcomes},
         store::{SERVICE, key, pk, transact},
     },
     CountChange, Delivery,
@@ -66,7 +66,7 @@ fn counts_partition(practicepass: &PracticePass) -> String {
     format!("COUNTS#{}", crc32fast::hash(practicepass.as_str().as_bytes()) % COUNT_GROUPS)
 }
 
-impl Outcomes {
+impl PendingOutcomes {
     /// Writes pending outcomes until none is left.
     async fn write(self, client: Client, control: String) {
         tokio::time::sleep(GATHER).await;
@@ -89,7 +89,12 @@ impl Outcomes {
         }
     }
 
-    async fn write_together(&self, client: &Client, control: &str, outcomes: &[Outcome]) -> Result<()> {
+    async fn write_together(
+        &self,
+        client: &Client,
+        control: &str,
+        outcomes: &[PendingOutcome],
+    ) -> Result<()> {
         let mut counts: HashMap<&PracticePass, CountChange> = HashMap::new();
         for outcome in outcomes.iter().filter(|it| it.count != CountChange::default()) {
             let count = counts.entry(&outcome.practicepass).or_default();
@@ -159,7 +164,7 @@ impl Store {
             .build()
             .map_err(|error| Error::Malformed(error.to_string()))?;
         let (done, result) = oneshot::channel();
-        let outcome = Outcome {
+        let outcome = PendingOutcome {
             key: delivery.key.clone(),
             write: TransactWriteItem::builder().put(put).build(),
             practicepass: delivery.practicepass.clone(),
