@@ -232,8 +232,12 @@ async fn a_later_attempt_to_list_the_practices_does_not_outlast_the_run() {
         async move { if before > 0 { pending().await } else { !is_version } }
     })
     .await;
-    let now = office.app.clock.now();
-    let app = poller(&office, store, move || now);
+    // Its time is up when the second attempt hangs.
+    let (begin, seen) = (office.app.clock.now(), asked.clone());
+    let app = poller(&office, store, move || {
+        let hangs = seen.load(Ordering::Relaxed) > 1;
+        begin + Duration::from_secs(if hangs { 60 } else { 0 })
+    });
     let running = run(&app, Poll { once: false, ..ONCE }, Duration::from_millis(300));
     let second = async || (asked.load(Ordering::Relaxed) == 2).then_some(());
     let stops = async {
