@@ -48,6 +48,7 @@ mod office;
 mod openapi;
 mod partitions;
 mod pipeline;
+mod plans;
 mod products_list;
 mod products_upsert;
 mod overbooking;

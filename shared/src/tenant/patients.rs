@@ -479,8 +479,13 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
 /// The SQL has constants and placeholders only.
 fn filtered(conn: &Conn, filter: &Filter) -> (String, Vec<String>) {
     let is_prospect = is_true(conn, "prospect");
-    let prospect =
-        filter.prospect.map(|prospect| if prospect { is_prospect } else { format!("not {is_prospect}") });
+    let prospect = filter.prospect.map(|prospect| match filter.terms {
+        // An index has this comparison; in `SQLite`, migration `0015`.
+        None => format!("{is_prospect} = {prospect}"),
+        // In this form, `SQLite` does not choose that index instead of the search words.
+        Some(_) if prospect => is_prospect,
+        Some(_) => format!("not {is_prospect}"),
+    });
     let (found, values) = match filter.terms.as_deref() {
         None => (None, Vec::new()),
         Some([]) => (Some("1 = 0".to_owned()), Vec::new()),
