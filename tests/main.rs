@@ -43,6 +43,7 @@ mod idempotency;
 mod idempotency_admin;
 mod ids_of_the_emr;
 mod kb;
+mod list_lengths;
 mod me;
 mod office;
 mod openapi;

@@ -160,12 +160,13 @@ fn audit_and_answers(it: &Dialect) -> [String; 2] {
     [
         format!(
             "audit_log (audit_id, at, request_id, key_id, partner_id, action, entity, entity_ids) {NUMBERS}
-             select 100000 + n, {written}, 'request' || n, 'key', 'partner', 'prospects.list', 'patient', '1' \
+             select 100000 + n, {written}, 'request' || n, 'key', 'partner', 'prospects.list', 'patient', '' \
              from n"
         ),
         format!(
             "idempotency_keys (key_id, method, path, idempotency_key, body_hash, status, response, \
-                expires_at) {NUMBERS} select 'key', 'POST', '/v1', 'k' || n, 'hash', 201, '', 2000000000 + n from n"
+                expires_at) {NUMBERS}
+             select 'key', 'POST', '/v1', 'k' || n, 'hash', 201, '', 2000000000 + n from n"
         ),
     ]
 }
