@@ -371,12 +371,12 @@ async fn blocking(
     }
     for (id, from, to, buffer_before, buffer_after) in rows {
         let time = from.zip(to).map(|(from, to)| Interval { from, to });
-        match (id, time) {
-            (Foreign::Null, Some(time)) => busy.push(ProviderVisit { time, buffer_before, buffer_after }),
-            (Foreign::Value(room), Some(visit)) => {
+        match (id, id.value(), time) {
+            (Foreign::Null, _, Some(time)) => busy.push(ProviderVisit { time, buffer_before, buffer_after }),
+            (_, Some(room), Some(visit)) => {
                 in_rooms.push(RoomVisit { room: RoomId(room), date: local(zone, visit.from).date(), visit });
             }
-            (Foreign::Value(visit), None) => RowReader::new(conn, "visits", VisitId(visit)).report(),
+            (_, Some(visit), None) => RowReader::new(conn, "visits", VisitId(visit)).report(),
             // A value that is not an id cannot be one of these rooms.
             _ => (),
         }
