@@ -341,6 +341,8 @@ fn compare(case: &OracleCase, zone: &TimeZone, change: Date, seen: &mut Seen) ->
         }
         prop_assert_eq!(&calendar.slots(date, duration), &offered, "slots of {}", date);
         prop_assert_eq!(&range.slots(date, duration), &offered, "slots of {} in a range", date);
+        // A search may go through the dates in parts.
+        prop_assert_eq!(calendar.next_slot(duration), offered.first().map(|time| (date, *time)));
         seen.slots += offered.len();
         earliest = earliest.or(offered.first().map(|time| (date, *time)));
     }

@@ -13,6 +13,7 @@ mod error;
 pub mod foreign;
 pub(crate) mod free_ids;
 pub mod idempotency;
+pub mod page;
 pub mod search_texts;
 mod reach;
 mod session;

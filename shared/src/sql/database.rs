@@ -153,6 +153,11 @@ impl Database {
         matches!(self.pool, Pool::Sqlite(_)) || !text.contains('\0')
     }
 
+    /// Whether only one transaction at a time can write, so that its begin may have to wait.
+    pub fn has_one_writer(&self) -> bool {
+        matches!(self.pool, Pool::Sqlite(_))
+    }
+
     /// Returns a connection for statements outside a transaction.
     ///
     /// # Errors

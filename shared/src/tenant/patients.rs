@@ -14,7 +14,9 @@ use crate::sql::{
     bounded::short,
     foreign::{Read, accept_all, is_true},
     free_ids::free_id,
-    on, round_trip,
+    on,
+    page::{MOST_COUNTED, PageRows},
+    round_trip,
 };
 pub use duplicates::possible_duplicates;
 pub use row::{Patient, PatientDetails};
@@ -137,7 +139,7 @@ impl Filter {
         let columns = listed_columns!();
         let (limit_at, offset_at) = (values.len() + 1, values.len() + 2);
         Statements {
-            count: format!("select count(*) from ({ids}) filtered"),
+            count: format!("select count(*) from ({ids} limit {}) counted", MOST_COUNTED + 1),
             page: format!(
                 "select patient_id, {columns}, created_at, updated_at from patients
                  where patient_id in ({ids} order by patient_id limit ${limit_at} offset ${offset_at})
@@ -148,7 +150,7 @@ impl Filter {
     }
 }
 
-/// Counts the patients that match the filter.
+/// Counts the patients that match the filter, up to one more than [`MOST_COUNTED`].
 pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
     let Statements { count, values, .. } = filter.statements(conn);
     Ok(on!(conn, |c| {
@@ -161,14 +163,14 @@ pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
 ///
 /// An embedded image is reduced to `data:` in `pt_img`, so that a page cannot exceed Lambda's
 /// response limit.
-pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<Vec<Patient>> {
+pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<PageRows<Patient>> {
     let Statements { page, values, .. } = filter.statements(conn);
     let rows: Vec<Read<Patient>> = on!(&mut *conn, |c| {
         let query = sqlx::query_as(AssertSqlSafe(page));
         let query = values.iter().fold(query, sqlx::query::QueryAs::bind);
-        query.bind(limit).bind(offset).fetch_all(c).await
+        query.bind(limit + 1).bind(offset).fetch_all(c).await
     })?;
-    Ok(accept_all(conn, rows))
+    Ok(PageRows::accept(conn, rows, (limit, offset)))
 }
 
 /// Returns a SELECT of the matching ids, and its values.
@@ -176,8 +178,13 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
 /// The SQL has constants and placeholders only.
 fn filtered(conn: &Conn, filter: &Filter) -> (String, Vec<String>) {
     let is_prospect = is_true(conn, "prospect");
-    let prospect =
-        filter.prospect.map(|prospect| if prospect { is_prospect } else { format!("not {is_prospect}") });
+    let prospect = filter.prospect.map(|prospect| match filter.terms {
+        // An index has this comparison; in `SQLite`, migration `0015`.
+        None => format!("{is_prospect} = {prospect}"),
+        // In this form, `SQLite` does not choose that index instead of the search words.
+        Some(_) if prospect => is_prospect,
+        Some(_) => format!("not {is_prospect}"),
+    });
     let (found, values) = match filter.terms.as_deref() {
         None => (None, Vec::new()),
         Some([]) => (Some("1 = 0".to_owned()), Vec::new()),
