@@ -7,7 +7,7 @@ import { follow, reveal } from './lib/follow.js';
 import { useLanguage } from './lib/language.js';
 import { applyTheme } from './lib/theme.js';
 import { CodeBlock, Samples } from './parts/code.js';
-import { DocsSearch } from './parts/docs-search.js';
+import { DocsSearch } from './pages/docs/search-box.js';
 import { Toasts } from './parts/toasts.js';
 
 /** The address in the samples, in place of the installation's own. */

@@ -1,12 +1,12 @@
 // @ts-check
-import { html, useEffect, useId, useRef, useState } from '../vendor/preact.js';
-import { loadEntries, search } from '../lib/search.js';
+import { html, useEffect, useId, useRef, useState } from '../../vendor/preact.js';
+import { loadEntries, search } from './search.js';
 
-/** @typedef {import('../lib/search.js').Entry} Entry */
+/** @typedef {import('./search.js').Entry} Entry */
 
 /**
  * Searches the documentation. "/" focuses it, the arrow keys choose a result, Enter opens it.
- * @param {{base: string, user?: import('../lib/session.js').User | null}} props `base` leads from the page to the portal's root.
+ * @param {{base: string, user?: import('../../lib/session.js').User | null}} props `base` leads from the page to the portal's root.
  */
 export function DocsSearch({ base, user = null }) {
   const id = useId();

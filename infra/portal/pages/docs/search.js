@@ -1,7 +1,7 @@
 // @ts-check
 // Searches guides, error codes, operations and fields.
-import { readDescription, fieldsOf, successOf } from '../pages/docs/description.js';
-import { get } from './api.js';
+import { readDescription, fieldsOf, successOf } from './description.js';
+import { get } from '../../lib/api.js';
 
 /**
  * @typedef {{kind: 'Guide' | 'Error code' | 'Operation' | 'Field', title: string, context: string, href: string, text: string}} Entry
@@ -12,7 +12,7 @@ const MOST = 12;
 
 /**
  * Loads everything that can be searched. `base` leads from the page to the portal's root.
- * @param {string} base @param {import('./session.js').User | null} user @returns {Promise<Entry[]>}
+ * @param {string} base @param {import('../../lib/session.js').User | null} user @returns {Promise<Entry[]>}
  */
 export async function loadEntries(base, user) {
   const [guides, description] = await Promise.all([fetch(`${base}docs/search.json`).then((it) => it.json()), get('/v1/openapi.json')]);
@@ -27,7 +27,7 @@ function ofGuides(guides, base) {
   });
 }
 
-/** @param {any} description @param {string} base @param {import('./session.js').User | null} user @returns {Entry[]} */
+/** @param {any} description @param {string} base @param {import('../../lib/session.js').User | null} user @returns {Entry[]} */
 function ofDescription(description, base, user) {
   return readDescription(description, user).flatMap((section) => section.operations.flatMap((operation) => {
     const href = `${base}#/docs/${operation.id}`;
