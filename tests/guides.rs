@@ -30,7 +30,7 @@ const GUIDES: [(&str, &[&str]); 3] = [
 const UPDATE: &str = "run UPDATE_SNAPSHOTS=1 cargo test --workspace --test api guides";
 
 fn names() -> impl Iterator<Item = &'static str> {
-    GUIDES.iter().flat_map(|(_, names)| names.iter().copied())
+    GUIDES.into_iter().flat_map(|(_, names)| names.iter().copied())
 }
 
 fn infra(path: &str) -> PathBuf {
@@ -231,7 +231,7 @@ fn every_link_of_the_guides_leads_somewhere() {
             );
         }
     }
-    assert!(checked > 500, "{checked}");
+    assert!(checked > 300, "{checked}");
 }
 
 #[test]

@@ -164,7 +164,8 @@ fn sections(markdown: &str) -> Vec<Section> {
             }
             Event::Text(text) | Event::Code(text) => {
                 let last = sections.last_mut().expect("a guide starts with its title");
-                if in_heading { &mut last.title } else { &mut last.text }.push_str(&text);
+                let target = if in_heading { &mut last.title } else { &mut last.text };
+                target.push_str(&text);
             }
             Event::SoftBreak | Event::End(TagEnd::TableCell | TagEnd::Item) => push(&mut sections, " "),
             Event::End(TagEnd::Paragraph | TagEnd::CodeBlock | TagEnd::TableHead | TagEnd::TableRow) => {

@@ -122,11 +122,14 @@ export function limitsOf(description, schema) {
   return [
     range(minLength, maxLength, 'characters'),
     range(minItems, maxItems, 'items'),
-    // The largest number that JSON readers represent exactly is no limit that anybody meets.
-    range(minimum, maximum > 1e12 ? undefined : maximum, ''),
+    // Limits of an integer's type are none that anybody meets.
+    range(ordinary(minimum), ordinary(maximum), ''),
     preset === undefined ? '' : `default ${JSON.stringify(preset)}`,
   ].filter(Boolean).join('; ');
 }
+
+/** @param {number | undefined} limit */
+const ordinary = (limit) => (limit !== undefined && Math.abs(limit) < 1e12 ? limit : undefined);
 
 /** @param {number | undefined} low @param {number | undefined} high @param {string} unit */
 function range(low, high, unit) {
