@@ -80,7 +80,7 @@ export function guides(world) {
     const { page } = it;
     await page.goto('/docs/webhooks.html');
     await prepared(page);
-    for (const heading of ['Sign up', 'Verify the signature', 'Replay']) {
+    for (const heading of ['Sign up', 'Verify the signature', 'A complete endpoint']) {
       await page.locator('main').getByRole('heading', { name: heading, exact: true }).evaluate((it) => it.scrollIntoView());
       await page.locator('.toc [aria-current]', { hasText: heading }).waitFor();
       assert.equal(await page.locator('.toc [aria-current]').count(), 1);
