@@ -43,6 +43,8 @@ async function showSamples() {
     const [name, text, language] = own(read(figure));
     replace(figure, html`<${CodeBlock} title=${html`<span class="small muted">${name}</span>`} text=${text} language=${language} />`);
   }
+  // The samples now have other heights, so the place that the address names has moved.
+  document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
 }
 
 /** @param {{samples: [string, string, string][]}} props */

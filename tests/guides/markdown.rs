@@ -116,17 +116,19 @@ fn language(kind: &CodeBlockKind<'_>) -> String {
 
 /// Returns the HTML of neighboring code blocks.
 ///
-/// Blocks in different languages are the same sample, of which the page shows one at a time.
+/// Blocks in different programming languages are the same sample, of which the page shows one at a
+/// time.
 fn code_blocks(blocks: &[(String, String)]) -> String {
     let languages: BTreeSet<&str> = blocks.iter().map(|(language, _)| language.as_str()).collect();
-    let one_sample = blocks.len() > 1 && languages.len() == blocks.len();
+    let is_program = |language: &&str| !["bash", "http", "json"].contains(language);
+    let one_sample = blocks.len() > 1 && languages.len() == blocks.len() && languages.iter().all(is_program);
     let figures: String = blocks.iter().map(|(language, code)| figure(language, code)).collect();
     if one_sample { format!("<div class=\"samples\">\n{figures}</div>\n") } else { figures }
 }
 
 fn figure(language: &str, code: &str) -> String {
     let name = match language {
-        "bash" => "curl",
+        "bash" => "Shell",
         "csharp" => "C#",
         "go" => "Go",
         "http" => "HTTP",

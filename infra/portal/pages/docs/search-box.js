@@ -74,7 +74,7 @@ function focusOnSlash(input) {
     const target = /** @type {HTMLElement} */ (event.target);
     if (event.key !== '/' || event.ctrlKey || event.metaKey || event.altKey || target.closest('input, textarea, select, dialog')) return;
     event.preventDefault();
-    input.current?.focus();
+    input.current?.focus({ preventScroll: true });
   };
   addEventListener('keydown', pressed);
   return () => removeEventListener('keydown', pressed);
