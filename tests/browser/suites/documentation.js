@@ -67,7 +67,7 @@ export function documentation(world) {
     await article.getByRole('row', { name: /^data\.RoomID/ }).waitFor();
     await article.getByText(/^Errors/).click();
     const entry = article.getByRole('listitem').filter({ hasText: 'PROVIDER_CONFLICT' });
-    await entry.getByText('Example').click();
+    await entry.locator('summary').click();
     assert.equal(JSON.parse(await entry.locator('pre').textContent()).status, 409);
     await entry.getByRole('link', { name: 'PROVIDER_CONFLICT' }).click();
     await page.waitForURL(/\/docs\/errors\.html#PROVIDER_CONFLICT$/);
