@@ -36,7 +36,7 @@ export function Operation({ operation, description, user, link }) {
         <${Fields} title="Response" of=${operation.name} fields=${fieldsOf(description, successOf(operation)?.schema)} closed />
         <${Errors} operation=${operation} description=${description} />
       </div>
-      <div class="stack operation-samples">
+      <div class="stack">
         <${Calls} operation=${operation} description=${description} body=${body} user=${user} />
         ${entry?.request && html`<${Block} title="Example Request" text=${entry.request} language="http" />`}
         ${(entry?.examples ?? []).map((it) => html`<${Block} key=${it.title} title=${it.title} text=${typeof it.example === 'string' ? it.example : JSON.stringify(it.example, null, 2)} language="json" />`)}
