@@ -154,7 +154,7 @@ fn sections(markdown: &str) -> Vec<Section> {
         match event {
             Event::Start(Tag::Heading { level, id, .. }) => {
                 in_heading = true;
-                let anchor = id.map(|it| it.to_string()).unwrap_or_default();
+                let anchor = id.map(CowStr::into_string).unwrap_or_default();
                 sections.push(Section { level, anchor, title: String::new(), text: String::new() });
             }
             Event::End(TagEnd::Heading(_)) => {
