@@ -38,6 +38,7 @@ mod foreign_values;
 #[path = "fuzz/bodies.rs"]
 mod fuzz_bodies;
 mod fuzzing;
+mod guides;
 mod hot_partitions;
 mod idempotency;
 mod idempotency_admin;

@@ -128,7 +128,8 @@ fn show_problems(response: &mut Value) {
 }
 
 fn example(code: Code) -> Value {
-    let problem = Problem::new(code, format!("{}.", code.title()), "0b2c6e1a-7d0f-4f5e-9a53-6f1f0c7a9d21");
+    let request_id = "0b2c6e1a-7d0f-4f5e-9a53-6f1f0c7a9d21";
+    let problem = Problem::new(code, format!("{}.", code.title()), request_id, "https://portal.example.com");
     let mut value = serde_json::to_value(&problem).unwrap_or_default();
     if code == Code::InvalidFields {
         value["errors"] = json!([
