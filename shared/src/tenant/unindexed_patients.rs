@@ -56,7 +56,7 @@ async fn has_any(db: &Database) -> Result<bool> {
     let mut conn = db.connection().await?;
     Ok(on!(&mut conn, |c| {
         sqlx::query_scalar(
-            // In this form, PostgreSQL reads each patient by its key, and not all of them in a join.
+            // In this form, PostgreSQL reads each patient by its key, not all of them in a join.
             "select exists (select 1 from unindexed_patients u
                 where (select p.patient_id from patients p where p.patient_id = u.patient_id) is not null)",
         )
