@@ -110,8 +110,14 @@ async fn measure(engine: Engine, count: i64) {
         Engine::Sqlite => old_question.to_owned(),
         Engine::Postgres => format!("select ({old_question})::bigint"),
     };
-    let asked_before = median(async || _ = database::integer(&db, &old_question).await).await;
-    let asked = median(async || _ = unindexed_patients::index(&db, Duration::ZERO).await.unwrap()).await;
+    let asked_before = median(async || {
+        database::integer(&db, &old_question).await;
+    })
+    .await;
+    let asked = median(async || {
+        unindexed_patients::index(&db, Duration::ZERO).await.unwrap();
+    })
+    .await;
     let filter = Filter::default();
     let listed = median(async || {
         let mut conn = db.connection().await.unwrap();
@@ -120,7 +126,10 @@ async fn measure(engine: Engine, count: i64) {
         patients::count(&mut conn, &filter).await.unwrap();
     })
     .await;
-    let counted = median(async || _ = database::integer(&db, "select count(*) from patients").await).await;
+    let counted = median(async || {
+        database::integer(&db, "select count(*) from patients").await;
+    })
+    .await;
     let in_a_year = median(async || next_slot(&db, false).await).await;
     let in_windows = median(async || next_slot(&db, true).await).await;
     println!(

@@ -87,7 +87,7 @@ pub(super) async fn fill(db: &Database, engine: Engine) {
         format!(
             "visits (visit_id, patient_id, provider_id, room_id, visit_type, visit_date, visit_time, \
                 visit_duration, provider_time, provider_duration, created_at, updated_at)
-             {NUMBERS} select 100000 + n, 100000 + n % 2500, 1 + n % 2, 101 + n % 2, 'Consult', {}, \
+             {NUMBERS} select 100000 + n, 100001 + n % 2500, 1 + n % 2, 101 + n % 2, 'Consult', {}, \
              {visit_time}, 30, {visit_time}, 30, {written}, {written} from n where n < 10000",
             it.day("n / 10"),
         ),

@@ -9,13 +9,15 @@ use std::{
 use serde_json::Value;
 use shared::sql::{Conn, Database};
 use tracing::{
-    Event, Instrument, Subscriber,
+    Event, Instrument, Metadata, Subscriber,
     field::{Field, Visit},
     level_filters::LevelFilter,
+    span,
+    subscriber::Interest,
 };
-use tracing_subscriber::{
-    Layer, filter::dynamic_filter_fn, layer::Context, prelude::*, registry::LookupSpan,
-};
+use tracing_subscriber::{Layer, layer::Context, prelude::*, registry::LookupSpan};
+
+use super::eventually;
 
 /// A statement that was run.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +37,8 @@ pub(crate) struct Observed {
     /// The executed plans that `PostgreSQL` reported, as `auto_explain` formats them. Those of
     /// triggers and functions are included.
     pub(crate) plans: Vec<Value>,
+    /// Whether the last thread that worked for it has ended its part.
+    is_over: bool,
 }
 
 /// The span of observed work. `SQLite`'s threads enter the span of the task that they work for.
@@ -88,7 +92,28 @@ impl Visit for Fields {
     fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
 }
 
+/// With no subscriber or only one, `tracing` asks only the thread that first reaches a line of code
+/// whether anybody wants it, and caches a negative answer for all threads: another test's thread
+/// would disable that line. This subscriber never answers negatively in advance.
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Noting {
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        [STATEMENTS, NOTICES, SPAN].contains(&metadata.target())
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::DEBUG)
+    }
+
+    fn on_close(&self, id: span::Id, _: Context<'_, S>) {
+        if let Some(seen) = observed().as_mut().and_then(|all| all.get_mut(&id.into_u64())) {
+            seen.is_over = true;
+        }
+    }
+
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let is_statement = event.metadata().target() == STATEMENTS;
         let steps = if is_statement { STEPS.take() } else { 0 };
@@ -114,16 +139,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Noting {
     }
 }
 
-/// Subscribes for the whole process, before the first line that a test may record. With no
-/// subscriber or only one, `tracing` asks only the thread that first reaches a line of code whether
-/// anybody wants it, and caches a negative answer for all threads: another test's thread would
-/// disable that line. This subscriber never answers negatively in advance.
+/// Subscribes for the whole process, before the first line that a test may record.
 pub(super) fn listen() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
-        let wanted = dynamic_filter_fn(|it, _| [STATEMENTS, NOTICES, SPAN].contains(&it.target()));
-        let noting = Noting.with_filter(wanted.with_max_level_hint(LevelFilter::DEBUG));
-        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(noting)).unwrap();
+        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Noting)).unwrap();
     });
 }
 
@@ -134,6 +154,9 @@ pub(crate) async fn observe<T>(work: impl Future<Output = T>) -> (T, Observed) {
     let id = span.id().unwrap().into_u64();
     observed().get_or_insert_default().insert(id, Observed::default());
     let result = work.instrument(span).await;
+    // SQLite's threads report a statement after they have returned its rows.
+    let is_over = async || observed().as_ref().is_some_and(|all| all[&id].is_over).then_some(());
+    eventually("the end of the last statement", is_over).await;
     let seen = observed().as_mut().and_then(|all| all.remove(&id));
     (result, seen.unwrap_or_default())
 }

@@ -163,8 +163,8 @@ impl Stage {
     }
 
     async fn catalog(&self, operation: &str) {
-        let reset = "delete from products; update kb_articles set category = 'Billing', tags = 'insurance, \
-            verification',
+        let reset = "delete from products where product_id < 100000;
+            update kb_articles set category = 'Billing', tags = 'insurance, verification',
             updated_at = '2026-01-02T10:00:00Z' where kb_id = 12";
         run_sql(&self.office.catalog, reset).await;
         if operation == "GET /v1/products" {

@@ -56,8 +56,9 @@ async fn has_any(db: &Database) -> Result<bool> {
     let mut conn = db.connection().await?;
     Ok(on!(&mut conn, |c| {
         sqlx::query_scalar(
+            // In this form, PostgreSQL reads each patient by its key, not all of them in a join.
             "select exists (select 1 from unindexed_patients u
-                where exists (select 1 from patients p where p.patient_id = u.patient_id))",
+                where (select p.patient_id from patients p where p.patient_id = u.patient_id) is not null)",
         )
         .fetch_one(c)
         .await
@@ -78,12 +79,16 @@ async fn index_some(db: &Database) -> Result<usize> {
 /// On `SQLite` the transaction holds the only write lock. On `PostgreSQL` the row locks still allow
 /// visits to reference the patients.
 async fn lock_some(conn: &mut Conn) -> Result<Vec<Unindexed>> {
-    let lock = if matches!(conn, Conn::Postgres(_)) { "for no key update of p skip locked" } else { "" };
-    let statement = format!(
-        "select p.patient_id, {NAMED} from unindexed_patients u join patients p on p.patient_id = \
-            u.patient_id
-         order by u.patient_id limit $1 {lock}"
-    );
+    let locked = match conn {
+        Conn::Sqlite(_) => "unindexed_patients u join patients p on p.patient_id = u.patient_id",
+        // In this form, it reads each patient by its key, and not all of them in a join.
+        Conn::Postgres(_) => {
+            "unindexed_patients u cross join lateral (
+                 select * from patients where patients.patient_id = u.patient_id offset 0
+                 for no key update skip locked) p"
+        }
+    };
+    let statement = format!("select p.patient_id, {NAMED} from {locked} order by u.patient_id limit $1");
     let rows: Vec<Read<Unindexed>> =
         on!(&mut *conn, |c| sqlx::query_as(AssertSqlSafe(statement)).bind(AT_ONCE).fetch_all(c).await)?;
     Ok(accept_all(conn, rows))
