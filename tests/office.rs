@@ -52,7 +52,7 @@ pub(crate) use queue::Message;
 pub(crate) use receiver::{Answer, Gate, Received as ReceivedCall, Receiver};
 pub(crate) use request::{Reply, request_from};
 use resolver::Names;
-pub(crate) use store_way::store_behind;
+pub(crate) use store_way::{store_behind, store_that_throttles};
 pub(crate) use waiting::{ends, eventually};
 
 /// Monday, 8 o'clock in New York, the day after clocks went forward.

@@ -1,6 +1,7 @@
 //! The cost of calls in DynamoDB, in callers' time and the operator's money.
 
 use serde_json::json;
+use shared::domain::ids::PartnerId;
 use webhook_fanout::Lane;
 
 use crate::{
@@ -91,4 +92,19 @@ async fn a_delivery_costs_at_most_two_writes() {
         }
         assert_eq!(hook.received().len(), round + 1);
     }
+}
+
+#[tokio::test]
+async fn a_partner_of_many_practices_is_read_once_for_all_of_them() {
+    let office = Office::open(Engine::Sqlite).await;
+    let partner = PartnerId("prt_acme".into());
+    let mut reads = Vec::new();
+    for practicepass in [office.db.practicepass(), office.other_db.practicepass()] {
+        office.store_calls.take();
+        office.app.partner_access(practicepass, &partner).await.unwrap();
+        let calls = office.store_calls.take();
+        reads.push(calls.iter().filter(|it| *it == "GetItem").count());
+    }
+    let keys = office.app.control.keys_in_practice(office.other_db.practicepass(), &partner).await.unwrap();
+    assert_eq!(reads[1], keys.len(), "the partner itself is known: {reads:?}");
 }

@@ -53,7 +53,7 @@ pub(crate) struct SubscriptionRow {
     held_until: Option<String>,
     /// Since when every attempt has failed.
     failing_since: Option<String>,
-    /// When a delivery last succeeded; updated within a minute.
+    /// When a delivery last succeeded; updated within an hour.
     last_success_at: Option<String>,
     /// The last error; updated within seconds.
     last_error: Option<LastError>,

@@ -35,7 +35,17 @@ impl Store {
         }
         match self.put_new(Table::Deliveries, delivery.item(self.delivery_shards(), false)?).await {
             Ok(()) => Ok(Claimed::Yes(Box::new(delivery))),
-            Err(Error::ConditionFailed) => self.claim_again(&delivery.key, 1, now).await,
+            Err(Error::ConditionFailed) => {
+                let found = self.delivery(&delivery.key).await?;
+                // The SDK repeats a write whose response it has not received. Ids are assigned once.
+                if found.is_some_and(|it| {
+                    (it.id, it.claimed_until, it.attempts_made())
+                        == (delivery.id, delivery.claimed_until, delivery.attempts_made())
+                }) {
+                    return Ok(Claimed::Yes(Box::new(delivery)));
+                }
+                self.claim_again(&delivery.key, 1, now).await
+            }
             Err(error) => Err(error),
         }
     }
@@ -47,7 +57,9 @@ impl Store {
             return Ok(Claimed::Done(Some(Box::new(delivery))));
         }
         let before = delivery.claimed_until;
-        if let Some(end) = before.filter(|end| now.as_millisecond() < *end) {
+        // A claim that ends later is from a clock that was ahead.
+        let longest = until(now).saturating_add(CLAIMED_FOR.as_secs() * 1000);
+        if let Some(end) = before.filter(|end| (now.as_millisecond() + 1..=longest).contains(end)) {
             return Ok(Claimed::Busy(Timestamp::from_millisecond(end).unwrap_or(now)));
         }
         delivery.claimed_until = Some(until(now));

@@ -2,7 +2,10 @@
 //!
 //! Outcomes that arrive at about the same time are written in one transaction.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -30,7 +33,12 @@ const COUNT_GROUPS: u32 = 32;
 ///
 /// Of two concurrent transactions that write the same item, one is canceled.
 const COUNT_SHARDS: u8 = 16;
-const MAX_ATTEMPTS: u8 = 5;
+/// How long a write is tried while DynamoDB throttles or transactions conflict.
+///
+/// An outcome that is not written is an event that is sent again, so a call of 15 seconds and this
+/// together use most of a claim. The SDK does not repeat a canceled transaction.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// How long an outcome waits for others, to be written together.
 const GATHER: Duration = Duration::from_millis(2);
 /// The number of a practice's deliveries, without tests.
@@ -96,8 +104,9 @@ impl Outcomes {
             count.total += outcome.count.total;
             count.failed += outcome.count.failed;
         }
-        for attempt in 0.. {
-            let random = outcomes.first().map_or(0, |it| it.random).wrapping_add(attempt * 7);
+        let began = Instant::now();
+        for attempt in 0_u8.. {
+            let random = outcomes.first().map_or(0, |it| it.random).wrapping_add(attempt.wrapping_mul(7));
             let mut writes: Vec<TransactWriteItem> = outcomes.iter().map(|it| it.write.clone()).collect();
             for (practicepass, count) in &counts {
                 let shard =
@@ -105,9 +114,11 @@ impl Outcomes {
                 writes.push(count_write(control, practicepass, *count, shard)?);
             }
             match transact(client, writes).await {
-                Err(Error::Unavailable { .. }) if attempt + 1 < MAX_ATTEMPTS => {
+                Err(Error::Unavailable { .. }) if began.elapsed() < PATIENCE => {
                     self.waiting().busy.extend(counts.keys().map(|practicepass| (*practicepass).clone()));
-                    tokio::time::sleep(Duration::from_millis(20 * u64::from(attempt + 1))).await;
+                    let pause = Duration::from_millis(20 << attempt.min(5)).min(LONGEST_PAUSE);
+                    // Processes that were throttled together do not come back together.
+                    tokio::time::sleep(pause.mul_f64(0.5 + f64::from(random) / 512.0)).await;
                 }
                 result => return result,
             }

@@ -1,7 +1,7 @@
 //! The health of an endpoint and its effects: slow lane, circuit breaker, pace, disabling.
 //!
-//! It is stored in the subscription, which every batch reads anyway. A healthy endpoint costs no
-//! write.
+//! It is stored in the subscription, which every batch reads anyway. A healthy endpoint costs one
+//! write an hour.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::{
     },
     DISABLED, DisabledReason, Subscription, pk, sk,
 };
-use crate::domain::pace::{LONGEST_HOLD, Pace};
+use crate::domain::pace::{FURTHEST_MS, LONGEST_HOLD, Pace};
 
 /// How long a circuit is open at first, in seconds; doubled after each failed probe.
 const FIRST_OPEN: i64 = 15;
@@ -27,13 +27,16 @@ const PROBE_LIMIT: SignedDuration = SignedDuration::from_secs(20);
 /// The number of consecutive quick responses after which an endpoint leaves the slow lane.
 const QUICK_ANSWERS: u32 = 5;
 /// The minimum time between writes of an endpoint's last success.
-const SUCCESS_STEP: SignedDuration = SignedDuration::from_mins(1);
+///
+/// Each writes the subscription and two indexes. Most subscriptions get an event every few minutes,
+/// so with a minute nearly every delivery would pay for it.
+const SUCCESS_STEP: SignedDuration = SignedDuration::from_hours(1);
 
 /// The results of the latest attempts, for administrators.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LastOutcomes {
-    /// Up to a minute behind.
+    /// Up to an hour behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_success_at: Option<Timestamp>,
     /// Up to some seconds behind.
@@ -125,7 +128,7 @@ impl Breaker {
             (None, _) if pace.is_some() => BreakerState::Paced,
             (None, _) if self.slow_since.is_some() => BreakerState::Slow,
             (None, _) => BreakerState::Closed,
-            (Some(until), _) if now < until => BreakerState::Open,
+            (Some(until), _) if now < until && until - now <= FURTHEST_MS => BreakerState::Open,
             (Some(_), _) => BreakerState::HalfOpen,
         }
     }
@@ -154,8 +157,10 @@ impl Breaker {
 
     /// Returns until when the endpoint must not be called; `None` if it may be called now.
     pub fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
-        let held = self.pace.as_ref().map(|it| it.held_until).max(self.open_until);
-        held.and_then(|it| Timestamp::from_millisecond(it).ok()).filter(|it| now < *it)
+        let now = now.as_millisecond();
+        let held = [self.pace.as_ref().map(|it| it.held_until), self.open_until].into_iter().flatten();
+        let held = held.filter(|it| now < *it && it - now <= FURTHEST_MS).max();
+        held.and_then(|it| Timestamp::from_millisecond(it).ok())
     }
 
     /// Takes the pace of `known` if it is newer: an earlier series never follows a later one.
