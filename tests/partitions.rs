@@ -211,7 +211,7 @@ pub(crate) async fn simulate(load: Load) -> Heats {
     meter.heats.lock().unwrap().clone()
 }
 
-/// Signs up those whose endpoints are recorded in the simulated second: one in about sixty.
+/// Signs up those whose first minute of an outage is simulated: one in about sixty.
 async fn sign_up(store: &Store, load: Load, now: Timestamp) -> Vec<Subscription> {
     let mut known = Vec::new();
     // An odd step: every other practice has two subscriptions.
@@ -225,17 +225,18 @@ async fn sign_up(store: &Store, load: Load, now: Timestamp) -> Vec<Subscription>
     known
 }
 
-/// Records what endpoints do in a sixtieth of a minute.
+/// Records what endpoints do in a second.
 ///
-/// Each that succeeds is recorded at most once a minute. In an outage, the first minute of each has
-/// a first failure, the opening of the circuit and three failed probes, which are taken and
-/// recorded.
+/// Each that succeeds is recorded once an hour. In an outage, the first minute of each has a first
+/// failure, the opening of the circuit and three failed probes, which are taken and recorded.
 async fn endpoints(store: &Store, load: Load, known: &mut [Subscription], now: Timestamp) {
-    for subscription in known {
-        if !load.outage {
+    if !load.outage {
+        for subscription in known.iter_mut().step_by(60) {
             store.touch_success(subscription, now).await.unwrap();
-            continue;
         }
+        return;
+    }
+    for subscription in known {
         for _ in 0..8 {
             let error = LastError { at: now, status_code: Some(503), message: None };
             store.note_failure(subscription, Failed::Open(None), error).await.unwrap();

@@ -4,16 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use shared::{
-    app::App,
-    config::POLL_LEASE,
-    control::{
-        deliveries::Delivery,
-        subscriptions::{Failed, LastError},
-    },
-    domain::{delivery::DeliveryStatus, webhook_event::EventMessage},
-    egress::Timeouts,
-};
+use shared::{app::App, domain::delivery::DeliveryStatus, egress::Timeouts};
 use webhook_fanout::Lane;
 
 use super::{
@@ -282,30 +273,4 @@ async fn a_new_url_is_called_at_once() {
     assert_eq!(breakers(&office).await, json!([]));
     send(&office.app, Lane::Fast, &[&two]).await;
     assert_eq!(better.received().len(), 1);
-}
-
-#[tokio::test]
-async fn what_a_clock_that_was_ahead_wrote_holds_nothing_back() {
-    let receiver = Receiver::start().await;
-    let office = office_with(&receiver).await;
-    let (control, practicepass) = (&office.app.control, office.db.practicepass());
-    let body = message(&office, 1).await;
-    office.set_time("2027-03-09T12:00:00Z");
-    let (ahead, mut known) = (office.app.clock.now(), subscription(&office).await);
-    let error = LastError { at: ahead, status_code: Some(503), message: None };
-    control.note_failure(&mut known, Failed::Open(None), error).await.unwrap();
-    let event: EventMessage = serde_json::from_str(&body).unwrap();
-    let id = control.next_delivery_id().await.unwrap();
-    control.claim_first(Delivery::of_event(&event, id, ahead), ahead).await.unwrap();
-    let lease = |owner: &'static str, now: jiff::Timestamp| {
-        control.take_lease(practicepass, owner, now, now + POLL_LEASE)
-    };
-    assert!(lease("ahead", ahead).await.unwrap().is_some());
-
-    office.set_time("2026-03-09T12:00:00Z");
-    assert!(lease("now", office.app.clock.now()).await.unwrap().is_some(), "no event for a year");
-    attempt(&office, &body, 1).await;
-    assert_eq!(receiver.received().len(), 1, "the endpoint is probed");
-    assert_eq!(delivery(&office, 1).await.status, DeliveryStatus::Delivered);
-    assert_eq!(breakers(&office).await, json!([]));
 }

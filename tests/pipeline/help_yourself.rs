@@ -2,10 +2,7 @@
 
 use serde_json::{Value, json};
 use shared::{
-    control::{
-        deliveries::{Claimed, Delivery},
-        subscriptions::DisabledReason,
-    },
+    control::deliveries::{Claimed, Delivery},
     domain::{Scope, delivery::DeliveryStatus},
 };
 
@@ -15,10 +12,7 @@ use super::{
     poll, receive, row,
 };
 use crate::{
-    office::{
-        Answer, Engine, Gate, Office, ReceivedCall, Receiver, eventually, on_both_databases, run_sql,
-        store_behind,
-    },
+    office::{Answer, Engine, Gate, Office, ReceivedCall, Receiver, eventually, on_both_databases, run_sql},
     webhooks::sign_up,
 };
 use webhook_fanout::Lane;
@@ -399,35 +393,4 @@ async fn two_replays_in_one_second_have_two_names() {
     assert_eq!(receiver.received().len(), 3, "each sends the event");
     let names: Vec<String> = (0..50).map(|_| officepro_operator::new_name().unwrap()).collect();
     assert_eq!(names.iter().collect::<std::collections::HashSet<_>>().len(), 50, "an operator's, too");
-}
-
-#[tokio::test]
-async fn only_a_change_of_the_active_subscriptions_makes_the_poller_read_their_list_again() {
-    let receiver = Receiver::start().await;
-    let office = office_with(&receiver).await;
-    let version = async || office.app.control.subscriptions_version().await.unwrap();
-    let first = version().await;
-    office.post("/v1/webhooks/rotate-secret", &json!({})).await.expect(200);
-    sign_up(&office, &Receiver::start().await.url, &["Claims", "Patients"]).await;
-    assert_eq!(version().await, first, "each schedule would read the whole list for half a minute");
-    let gone = DisabledReason::EndpointGone;
-    let now = office.app.clock.now();
-    office.app.control.disable_subscription(&subscription(&office).await, gone, now).await.unwrap();
-    sign_up(&office, &receiver.url, &["Claims"]).await;
-    let again = version().await;
-    assert!(first < again, "it is active again");
-    office.delete("/v1/webhooks").await.expect(200);
-    assert!(again < version().await);
-}
-
-/// As if two sign-ups of other partners wrote the version at the same moment.
-#[tokio::test]
-async fn a_sign_up_succeeds_although_the_pollers_cannot_be_told() {
-    let receiver = Receiver::start().await;
-    let mut office = Office::open(Engine::Sqlite).await;
-    let store = store_behind(&office, async |call| !call.body.contains("ACTIVE_SUBSCRIPTIONS\"}")).await;
-    let app = office.another_app(|parts| parts.control = store);
-    office.answer_with(app);
-    sign_up(&office, &receiver.url, &["Claims"]).await;
-    office.delete("/v1/webhooks").await.expect(200);
 }

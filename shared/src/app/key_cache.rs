@@ -21,18 +21,12 @@ use crate::{
 /// Within this time, a revoked key's tokens and webhooks stop everywhere. Partners are promised 60
 /// s.
 const MAX_AGE: SignedDuration = SignedDuration::from_secs(30);
-/// The maximum age of a partner's state when access is read; with [`MAX_AGE`], less than 60 s.
+/// The maximum age of a partner's state when access is read.
 ///
-/// A partner of thousands of practices is one item, which each access would read.
-const PARTNER_AGE: SignedDuration = SignedDuration::from_secs(15);
+/// The practices of a partner share one item, which each access would read otherwise. With
+/// [`MAX_AGE`] and an attempt's 15 s, a suspended partner's webhooks stop within 60 s.
+const PARTNER_AGE: SignedDuration = SignedDuration::from_secs(10);
 const MAX_ENTRIES: usize = 10_000;
-/// Whether an entry that was read at `read` may be used at `now`.
-///
-/// A clock that was set back must not keep an entry for as long as it was ahead.
-fn is_fresh(read: Timestamp, now: Timestamp) -> bool {
-    now.duration_since(read).abs() < MAX_AGE
-}
-
 /// The minimum interval between writes of a key's last use.
 const LAST_USE_STEP: SignedDuration = SignedDuration::from_secs(60);
 
@@ -64,7 +58,7 @@ impl KeyCache {
         now: Timestamp,
     ) -> Result<Option<KeyRecord>, control::Error> {
         if let Some((record, read)) = lock(&self.entries).get(id)
-            && is_fresh(*read, now)
+            && is_fresh(*read, now, MAX_AGE)
             && record.as_ref().is_none_or(|record| record.version >= version)
         {
             return Ok(record.clone());
@@ -78,7 +72,8 @@ impl KeyCache {
         Ok(record)
     }
 
-    /// Returns what the partner may receive from the practice, at most 30 s old.
+    /// Returns what the partner may receive from the practice: its keys at most 30 s ago, and
+    /// whether it was suspended at most 40 s ago.
     pub(super) async fn access(
         &self,
         store: &Store,
@@ -86,7 +81,7 @@ impl KeyCache {
         now: Timestamp,
     ) -> Result<Arc<PartnerAccess>, control::Error> {
         if let Some((access, read)) = lock(&self.access).get(receiver)
-            && is_fresh(*read, now)
+            && is_fresh(*read, now, MAX_AGE)
         {
             return Ok(access.clone());
         }
@@ -104,7 +99,7 @@ impl KeyCache {
         Ok(access)
     }
 
-    /// Whether the partner exists and is not suspended, at most 15 s ago.
+    /// Whether the partner exists and is not suspended, at most 10 s ago.
     async fn is_active(
         &self,
         store: &Store,
@@ -112,7 +107,7 @@ impl KeyCache {
         now: Timestamp,
     ) -> Result<bool, control::Error> {
         if let Some((is_active, read)) = lock(&self.partners).get(partner)
-            && now.duration_since(*read).abs() < PARTNER_AGE
+            && is_fresh(*read, now, PARTNER_AGE)
         {
             return Ok(*is_active);
         }
@@ -169,6 +164,13 @@ impl KeyCache {
             }
         }
     }
+}
+
+/// Whether an entry that was read at `read` may be used at `now`.
+///
+/// A clock that was set back must not keep an entry for as long as it was ahead.
+fn is_fresh(read: Timestamp, now: Timestamp, max_age: SignedDuration) -> bool {
+    now.duration_since(read).abs() < max_age
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -102,7 +102,7 @@ pub(crate) async fn company(admin: &Admin, partner: &PartnerId) -> control::Resu
 
 /// List the webhook subscriptions of all partners, newest first.
 ///
-/// A change to a partner's access appears in `status` within 30 seconds.
+/// A change to a partner's access appears in `status` within 40 seconds.
 #[utoipa::path(
     get,
     path = "/v1/admin/webhooks",

@@ -37,7 +37,7 @@ impl Store {
             Ok(()) => Ok(Claimed::Yes(Box::new(delivery))),
             Err(Error::ConditionFailed) => {
                 let found = self.delivery(&delivery.key).await?;
-                // The SDK repeats a write whose response it has not received. Ids are assigned once.
+                // The SDK repeats a write whose response was lost. Ids are assigned once.
                 if found.is_some_and(|it| {
                     (it.id, it.claimed_until, it.attempts_made())
                         == (delivery.id, delivery.claimed_until, delivery.attempts_made())
@@ -57,9 +57,7 @@ impl Store {
             return Ok(Claimed::Done(Some(Box::new(delivery))));
         }
         let before = delivery.claimed_until;
-        // A claim that ends later is from a clock that was ahead.
-        let longest = until(now).saturating_add(CLAIMED_FOR.as_secs() * 1000);
-        if let Some(end) = before.filter(|end| (now.as_millisecond() + 1..=longest).contains(end)) {
+        if let Some(end) = before.filter(|end| is_live(*end, now)) {
             return Ok(Claimed::Busy(Timestamp::from_millisecond(end).unwrap_or(now)));
         }
         delivery.claimed_until = Some(until(now));
@@ -153,6 +151,17 @@ impl Store {
 /// Returns the end of a claim made at `now`.
 pub fn busy_until(now: Timestamp) -> Timestamp {
     now.saturating_add(CLAIMED_FOR).unwrap_or(Timestamp::MAX)
+}
+
+/// Whether a claim that ends at `end`, in Unix milliseconds, is in force.
+pub(super) fn is_live(end: i64, now: Timestamp) -> bool {
+    (now.as_millisecond() + 1..=latest(now)).contains(&end)
+}
+
+/// Returns the latest end of a claim in force, in Unix milliseconds, for clocks that differ a
+/// little. A later end is from a clock that was ahead.
+pub(super) fn latest(now: Timestamp) -> i64 {
+    until(now).saturating_add(CLAIMED_FOR.as_secs() * 1000)
 }
 
 fn until(now: Timestamp) -> i64 {

@@ -24,6 +24,7 @@ use super::{
         store::{SERVICE, key, pk, transact},
     },
     CountChange, Delivery,
+    claims::{is_live, latest},
 };
 use crate::domain::{PracticePass, delivery::DeliveryStatus, usage::percent};
 
@@ -38,6 +39,7 @@ const COUNT_SHARDS: u8 = 16;
 /// An outcome that is not written is an event that is sent again, so a call of 15 seconds and this
 /// together use most of a claim. The SDK does not repeat a canceled transaction.
 const PATIENCE: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// How long an outcome waits for others, to be written together.
 const GATHER: Duration = Duration::from_millis(2);
@@ -116,7 +118,7 @@ impl Outcomes {
             match transact(client, writes).await {
                 Err(Error::Unavailable { .. }) if began.elapsed() < PATIENCE => {
                     self.waiting().busy.extend(counts.keys().map(|practicepass| (*practicepass).clone()));
-                    let pause = Duration::from_millis(20 << attempt.min(5)).min(LONGEST_PAUSE);
+                    let pause = (FIRST_PAUSE * (1 << attempt.min(5))).min(LONGEST_PAUSE);
                     // Processes that were throttled together do not come back together.
                     tokio::time::sleep(pause.mul_f64(0.5 + f64::from(random) / 512.0)).await;
                 }
@@ -226,7 +228,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool> {
         let Some(mut delivery) = self.delivery(delivery_key).await? else { return Ok(true) };
-        if let Some(claim) = delivery.claimed_until.filter(|claim| *claim <= now.as_millisecond()) {
+        if let Some(claim) = delivery.claimed_until.filter(|claim| !is_live(*claim, now)) {
             delivery.record_cut_off(claim);
         }
         let history: AttributeValue = serde_dynamo::to_attribute_value(&delivery.history)
@@ -246,7 +248,7 @@ impl Store {
             )
             .condition_expression(
                 "(#status IN (:pending, :retrying) OR attribute_exists(duePk)) AND attempts = :attempts AND \
-                 (attribute_not_exists(claimedUntil) OR claimedUntil <= :now)",
+                 (attribute_not_exists(claimedUntil) OR claimedUntil <= :now OR claimedUntil > :latest)",
             )
             .expression_attribute_names("#status", "status")
             .expression_attribute_names("#history", "history")
@@ -260,6 +262,7 @@ impl Store {
             .expression_attribute_values(":pending", text(DeliveryStatus::Pending))
             .expression_attribute_values(":retrying", text(DeliveryStatus::Retrying))
             .expression_attribute_values(":now", AttributeValue::N(now.as_millisecond().to_string()))
+            .expression_attribute_values(":latest", AttributeValue::N(latest(now).to_string()))
             .send()
             .await
             .map_err(|error| Error::from_sdk(SERVICE, &error));

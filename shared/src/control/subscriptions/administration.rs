@@ -8,25 +8,23 @@ use jiff::Timestamp;
 
 use super::{
     super::{Cursor, Error, ListPage, Result, Store, Table, listing::Listing, store::key},
-    ALL, Subscription, all, all_partitions, by_id, pk, sk,
+    BUCKETS, Subscription, all, by_id, pk, sk,
 };
 use crate::domain::ids::SubscriptionId;
 
 impl Store {
     /// Returns up to `limit` subscriptions of all practices and partners, newest first.
+    ///
+    /// One query of each partition.
     pub async fn subscriptions(
         &self,
         limit: usize,
         after: Option<&Cursor>,
     ) -> Result<ListPage<Subscription>> {
-        let partitions = all_partitions();
+        let partitions: Vec<String> = (0..i64::from(BUCKETS)).map(all).collect();
         let lists = partitions.iter().map(|partition| {
-            self.list::<Subscription>(
-                Listing::of_second_index(partition).newest_first(),
-                limit,
-                after,
-                |_| true,
-            )
+            let newest_first = Listing::of_second_index(partition).newest_first();
+            self.list::<Subscription>(newest_first, limit, after, |_| true)
         });
         let pages = try_join_all(lists).await?;
         let mut more = pages.iter().any(|page| page.next.is_some());
@@ -43,15 +41,12 @@ impl Store {
     /// The subscription itself is read with strong consistency.
     pub async fn subscription_by_id(&self, id: SubscriptionId) -> Result<Option<Subscription>> {
         let sort_key = by_id(id);
-        for partition in [all(id), ALL.to_owned()] {
-            let listing = Listing::of_second_index(&partition).beginning_with(&sort_key);
-            let found = self.list::<Subscription>(listing, 1, None, |_| true).await?.items.pop();
-            if let Some(found) = found {
-                let current = self.subscription(&found.practicepass, &found.partner_id).await?;
-                return Ok(current.filter(|current| current.id == id));
-            }
-        }
-        Ok(None)
+        let partition = all(id.0);
+        let listing = Listing::of_second_index(&partition).beginning_with(&sort_key);
+        let found = self.list::<Subscription>(listing, 1, None, |_| true).await?.items.pop();
+        let Some(found) = found else { return Ok(None) };
+        let current = self.subscription(&found.practicepass, &found.partner_id).await?;
+        Ok(current.filter(|current| current.id == id))
     }
 
     /// Builds the write that pauses this generation of a subscription, or resumes it (`None`).

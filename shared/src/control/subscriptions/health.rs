@@ -15,7 +15,7 @@ use super::{
         Error, Result, Store, Table,
         store::{SERVICE, key},
     },
-    DISABLED, DisabledReason, Subscription, pk, sk,
+    DISABLED, DisabledReason, LastError, Subscription, pk, sk,
 };
 use crate::domain::pace::{FURTHEST_MS, LONGEST_HOLD, Pace};
 
@@ -26,43 +26,6 @@ const LONGEST_OPEN: i64 = 600;
 const PROBE_LIMIT: SignedDuration = SignedDuration::from_secs(20);
 /// The number of consecutive quick responses after which an endpoint leaves the slow lane.
 const QUICK_ANSWERS: u32 = 5;
-/// The minimum time between writes of an endpoint's last success.
-///
-/// Each writes the subscription and two indexes. Most subscriptions get an event every few minutes,
-/// so with a minute nearly every delivery would pay for it.
-const SUCCESS_STEP: SignedDuration = SignedDuration::from_hours(1);
-
-/// The results of the latest attempts, for administrators.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct LastOutcomes {
-    /// Up to an hour behind.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_success_at: Option<Timestamp>,
-    /// Up to some seconds behind.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_error: Option<LastError>,
-}
-
-impl LastOutcomes {
-    /// Whether a success at `now` should be written.
-    pub fn is_success_due(&self, now: Timestamp) -> bool {
-        self.last_success_at.is_none_or(|last| now.duration_since(last) >= SUCCESS_STEP)
-    }
-}
-
-/// Why an attempt failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LastError {
-    /// RFC 3339.
-    #[schema(value_type = String)]
-    pub at: Timestamp,
-    /// Null if there was no response.
-    pub status_code: Option<u16>,
-    pub message: Option<String>,
-}
-
 /// The limits on an endpoint's deliveries; none by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -143,7 +106,8 @@ impl Breaker {
 
     /// Whether a probe is in progress.
     pub fn is_probed(&self, now: Timestamp) -> bool {
-        self.probe_until.is_some_and(|until| now.as_millisecond() < until)
+        let now = now.as_millisecond();
+        self.probe_until.is_some_and(|until| now < until && until <= latest_probe(now))
     }
 
     pub fn slow_since(&self) -> Option<Timestamp> {
@@ -185,6 +149,12 @@ impl Breaker {
         self.open_seconds = Some(seconds);
         self.probe_until = None;
     }
+}
+
+/// Returns the latest end of a probe in progress, in Unix milliseconds, for clocks that differ a
+/// little. A later end is from a clock that was ahead.
+fn latest_probe(now: i64) -> i64 {
+    now.saturating_add(2 * PROBE_LIMIT.as_secs() * 1000)
 }
 
 pub(super) fn number(value: i64) -> AttributeValue {
@@ -286,27 +256,6 @@ impl Store {
         Ok(())
     }
 
-    /// Records the time of a success. Not versioned: any other change may overwrite it.
-    pub async fn touch_success(&self, subscription: &mut Subscription, now: Timestamp) -> Result<()> {
-        subscription.last.last_success_at = Some(now);
-        let touched = self
-            .client()
-            .update_item()
-            .table_name(self.name(Table::Control)?)
-            .set_key(Some(key(pk(&subscription.practicepass), sk(&subscription.partner_id))))
-            .update_expression("SET lastSuccessAt = :now")
-            .condition_expression("generation = :generation")
-            .expression_attribute_values(":now", text(now))
-            .expression_attribute_values(":generation", number(subscription.generation))
-            .send()
-            .await
-            .map_err(|error| Error::from_sdk(SERVICE, &error));
-        match touched {
-            Ok(_) | Err(Error::ConditionFailed) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Records that the endpoint took longer than the fast lane allows.
     pub async fn note_slow(&self, subscription: &mut Subscription, now: Timestamp) -> Result<()> {
         let change = "SET slowSince = if_not_exists(slowSince, :now) REMOVE quickAnswers";
@@ -320,9 +269,15 @@ impl Store {
     pub async fn take_probe(&self, subscription: &mut Subscription, now: Timestamp) -> Result<bool> {
         let Some(seen) = subscription.breaker.open_until else { return Ok(false) };
         let until = now.as_millisecond() + PROBE_LIMIT.as_secs() * 1000;
-        let values =
-            [(":seen", number(seen)), (":until", number(until)), (":now", number(now.as_millisecond()))];
-        let condition = "openUntil = :seen AND (attribute_not_exists(probeUntil) OR probeUntil <= :now)";
+        let now = now.as_millisecond();
+        let values = [
+            (":seen", number(seen)),
+            (":until", number(until)),
+            (":now", number(now)),
+            (":latest", number(latest_probe(now))),
+        ];
+        let condition = "openUntil = :seen AND (attribute_not_exists(probeUntil) OR probeUntil <= :now OR \
+            probeUntil > :latest)";
         let taken =
             self.change_subscription(subscription, "SET probeUntil = :until", condition, values).await?;
         subscription.breaker.probe_until = Some(until);

@@ -107,7 +107,9 @@ impl Store {
         Ok(practices)
     }
 
-    /// Returns a version that changes whenever the set of active subscriptions changes.
+    /// Returns a version that changes when a partner starts or ends a subscription.
+    ///
+    /// It lags if the process that made the change could not increase it.
     pub async fn subscriptions_version(&self) -> Result<i64> {
         #[derive(Deserialize)]
         struct Row {
@@ -117,10 +119,11 @@ impl Store {
         Ok(row.map_or(0, |row| row.version))
     }
 
-    /// Increases the version of the active subscriptions, after a change of their set.
+    /// Increases the version of the active subscriptions, after their set has changed.
     ///
-    /// In no transaction: of two that write the same item, one is canceled, and all partners share
-    /// this item. Without the new version, the change is seen by each schedule's next run.
+    /// Not in the transaction of the change: of two transactions that write the same item, one is
+    /// canceled, and all partners share this item. If this fails, each schedule sees the change at
+    /// the start of its next run.
     async fn tell_pollers(&self) -> Result<()> {
         let told = self
             .client()
