@@ -43,31 +43,31 @@ RESERVED_TAG = "aws:"
 TAG = r"[^\s=\"']+"
 
 
-def kept_in(file):
+def saved_in(file):
     """Returns the arguments of sam deploy in a stack's file, None without a file."""
     if not file.exists():
         return None
     try:
-        kept = tomllib.loads(file.read_text())
-        float(kept["version"])
-        kept = kept["default"]["deploy"]["parameters"]
-        unknown = sorted(set(kept) - OTHERS - {"region", "profile", "tags", "parameter_overrides"})
+        saved = tomllib.loads(file.read_text())
+        float(saved["version"])
+        saved = saved["default"]["deploy"]["parameters"]
+        unknown = sorted(set(saved) - OTHERS - {"region", "profile", "tags", "parameter_overrides"})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise Refused(f"{file} is not a valid sam deploy configuration: it needs version = 0.1 and [default.deploy.parameters] ({error})") from error
     if unknown:
         raise Refused(f"{file} has the unsupported entry {unknown[0]}; infra/settings.py lists the supported ones")
     for name in ("region", "profile"):
-        if not isinstance(kept.get(name, ""), str):
+        if not isinstance(saved.get(name, ""), str):
             raise Refused(f"{file}: {name} must be text")
-    return kept
+    return saved
 
 
 def files_of(stacks, stack):
     """Returns the stack's files by region; the one for the empty region applies to regions without a file."""
     found = {}
     for path in [stacks / f"{stack}.toml", *sorted(stacks.glob(f"{stack}.*.toml"))]:
-        if (kept := kept_in(path)) is not None:
-            named, said = path.name.removeprefix(stack).removesuffix(".toml").removeprefix("."), kept.get("region", "")
+        if (saved := saved_in(path)) is not None:
+            named, said = path.name.removeprefix(stack).removesuffix(".toml").removeprefix("."), saved.get("region", "")
             if named and said not in ("", named):
                 raise Refused(f"{path} specifies region {said}")
             if (named or said) in found:
@@ -102,7 +102,7 @@ def where(stacks, stack, arguments, environment):
         raise Refused(f"{stack} has files for {' and '.join(named)}: choose one with --region")
     region = region or usual or (named[0] if named else "")
     file = files.get(region) or files.get("") or stacks / (f"{stack}.{region}.toml" if files else f"{stack}.toml")
-    return file, region, asked["--profile"] or (kept_in(file) or {}).get("profile", ""), others
+    return file, region, asked["--profile"] or (saved_in(file) or {}).get("profile", ""), others
 
 
 def keep(stacks, stack, region, profile=""):
@@ -151,9 +151,9 @@ def sorted_out(arguments):
     return values, tags, reset, ask, others
 
 
-def arguments_of(kept):
+def arguments_of(saved):
     """Converts a file's entries to arguments."""
-    for name, value in kept.items():
+    for name, value in saved.items():
         option = "--" + name.replace("_", "-")
         if name in FLAGS:
             yield from [option] if value else []
@@ -162,24 +162,24 @@ def arguments_of(kept):
             yield from map(str, value if isinstance(value, list) else str(value).split() if name in LISTS else [value])
 
 
-def sam_arguments(stack, values, tags, own, kept, is_terminal):
+def sam_arguments(stack, values, tags, own, saved, is_terminal):
     """Returns the arguments for sam deploy. They contain everything: SAM reads no configuration file of its own."""
     has = {one.lstrip("-").replace("-", "_") for one in own if one.startswith("-")}
-    kept = {name: value for name, value in kept.items() if name not in has}
-    if "s3_bucket" in has or "s3_bucket" in kept:
-        if "resolve_s3" in has or (kept.get("resolve_s3") and "s3_bucket" in kept):
+    saved = {name: value for name, value in saved.items() if name not in has}
+    if "s3_bucket" in has or "s3_bucket" in saved:
+        if "resolve_s3" in has or (saved.get("resolve_s3") and "s3_bucket" in saved):
             raise Refused("--s3-bucket and --resolve-s3 exclude each other")
-        kept.pop("resolve_s3", None)
-    elif not kept.get("resolve_s3", "no_resolve_s3" not in has):
+        saved.pop("resolve_s3", None)
+    elif not saved.get("resolve_s3", "no_resolve_s3" not in has):
         raise Refused("without --resolve-s3, --s3-bucket is required")
     else:
-        kept["resolve_s3"] = True
-    confirms = kept.pop("confirm_changeset", True) and "no_confirm_changeset" not in has
+        saved["resolve_s3"] = True
+    confirms = saved.pop("confirm_changeset", True) and "no_confirm_changeset" not in has
     if confirms and not is_terminal:
         raise Refused("there is no terminal to confirm the change set on: use --no-confirm-changeset")
     if "capabilities" not in has:
-        kept.setdefault("capabilities", "CAPABILITY_IAM")
-    arguments = [*([] if kept.get("fail_on_empty_changeset") else ["--no-fail-on-empty-changeset"]), *arguments_of(kept), *own]
+        saved.setdefault("capabilities", "CAPABILITY_IAM")
+    arguments = [*([] if saved.get("fail_on_empty_changeset") else ["--no-fail-on-empty-changeset"]), *arguments_of(saved), *own]
     if confirms and "confirm_changeset" not in has:
         arguments.append("--confirm-changeset")
     quoted = (f'"{name}"="{value}"' if "=" in name + value else f"{name}={value}" for name, value in tags.items())
@@ -201,28 +201,28 @@ def main_decide(arguments):
         parser.add_argument(name, type=Path, required=True)
     parser.add_argument("--unreserved", type=int)
     at = arguments.index("--")
-    told = parser.parse_args(arguments[:at])
+    options = parser.parse_args(arguments[:at])
     given, tags, reset, ask, own = sorted_out(arguments[at + 1:])
     if ask and not sys.stdin.isatty():
         raise Refused("--guided requires a terminal: use --parameter-overrides NAME=VALUE … and --no-confirm-changeset")
-    kept = kept_in(told.file) or {}
-    given = pairs_of(kept.get("parameter_overrides", []), "parameter_overrides") | given
-    running = values_in(told.running, "ParameterKey", "ParameterValue")
+    saved = saved_in(options.file) or {}
+    given = pairs_of(saved.get("parameter_overrides", []), "parameter_overrides") | given
+    running = values_in(options.running, "ParameterKey", "ParameterValue")
     # SAM removes tags that it is not given.
-    tagged = {} if "tags" in reset else values_in(told.tags, "Key", "Value") or {}
+    tagged = {} if "tags" in reset else values_in(options.tags, "Key", "Value") or {}
     stays = {name: value for name, value in tagged.items() if not name.startswith(RESERVED_TAG)}
-    tags = stays | pairs_of(kept.get("tags", []), "tags", TAG) | tags
-    declared = parameters_of(told.template.read_text())
-    lost = releases.last_given(releases.read(told.runs))
-    values = decide(declared, running, given, [name for name in reset if name != "tags"], ask, told.unreserved, lost) | {OWN: told.release}
-    arguments = sam_arguments(told.stack, values, tags, own, kept, sys.stdin.isatty())
-    print(f"Parameters of the new stack {told.stack}:" if running is None else f"Parameters of {told.stack} that change:")
+    tags = stays | pairs_of(saved.get("tags", []), "tags", TAG) | tags
+    declared = parameters_of(options.template.read_text())
+    lost = releases.last_given(releases.read(options.runs))
+    values = decide(declared, running, given, [name for name in reset if name != "tags"], ask, options.unreserved, lost) | {OWN: options.release}
+    arguments = sam_arguments(options.stack, values, tags, own, saved, sys.stdin.isatty())
+    print(f"Parameters of the new stack {options.stack}:" if running is None else f"Parameters of {options.stack} that change:")
     print("\n".join(changes(values, running)) or "  none")
-    config = told.into / "samconfig.toml"
+    config = options.into / "samconfig.toml"
     config.write_text("version = 0.1\n[default.deploy.parameters]\n")
-    (told.into / "arguments").write_text("".join(f"{one}\n" for one in ["--config-file", str(config), *arguments]))
+    (options.into / "arguments").write_text("".join(f"{one}\n" for one in ["--config-file", str(config), *arguments]))
     for name in ("Architecture", "PortalOrigin"):
-        (told.into / name).write_text(values[name])
+        (options.into / name).write_text(values[name])
 
 
 def main(action, *arguments):

@@ -27,8 +27,8 @@ stack=${1:?the name of the stack is required}
 shift
 command -v python3 >/dev/null || fail "missing: python3. Nothing was done."
 # Sets `settings`, `region`, `profile` and the other arguments.
-told=$(python3 "$here/settings.py" where "$here/stacks" "$stack" "$@") || exit 1
-eval "$told"
+assignments=$(python3 "$here/settings.py" where "$here/stacks" "$stack" "$@") || exit 1
+eval "$assignments"
 if [ -n "$profile" ]; then
   # Keys in the environment would take precedence over AWS_PROFILE, but the profile was asked for.
   unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN

@@ -150,7 +150,7 @@ async fn a_repeated_creation_creates_one_key_and_stores_its_reply_encrypted() {
         .collect();
     assert_eq!(named.len(), 1);
     let hash = shared::auth::sha256_hex(body.to_string().as_bytes());
-    let request = shared::sql::idempotency::RequestKey {
+    let request = shared::domain::idempotency::RequestKey {
         key_id: "admin".into(),
         method: "POST".into(),
         path: KEYS.into(),

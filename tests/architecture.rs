@@ -86,7 +86,7 @@ fn a_circle_of_modules_is_found_through_a_re_export() {
 }
 
 #[test]
-fn what_only_builds_a_write_of_the_control_plane_says_so_in_its_name() {
+fn functions_that_only_build_writes_of_the_control_plane_end_in_write() {
     let mut builders = 0;
     for file in rust_files(&Path::new(SHARED).join("control")) {
         let source = fs::read_to_string(&file).unwrap();

@@ -88,7 +88,7 @@ fn plus(date: Date, days: i64) -> Date {
 
 /// The minute table: the wall-clock time of each minute.
 struct Oracle<'a> {
-    world: &'a OracleCase,
+    case: &'a OracleCase,
     change: Date,
     /// The first minute, in Unix seconds.
     first: i64,
@@ -106,7 +106,7 @@ struct Oracle<'a> {
 }
 
 impl<'a> Oracle<'a> {
-    fn new(world: &'a OracleCase, zone: &TimeZone, change: Date) -> Self {
+    fn new(case: &'a OracleCase, zone: &TimeZone, change: Date) -> Self {
         let first = plus(change, -AROUND).to_zoned(zone.clone()).unwrap().timestamp().as_second();
         let length = usize::try_from((2 * AROUND + 1) * 1440).unwrap();
         let wall: Vec<DateTime> = (0..length)
@@ -121,7 +121,7 @@ impl<'a> Oracle<'a> {
         }
         let mut oracle = Self {
             first_shown,
-            world,
+            case,
             change,
             first,
             open: vec![false; length],
@@ -136,15 +136,15 @@ impl<'a> Oracle<'a> {
     }
 
     fn fill(&mut self) {
-        for &(from, minutes, before, after) in &self.world.busy {
+        for &(from, minutes, before, after) in &self.case.busy {
             mark(&mut self.busy, from, minutes);
             mark(&mut self.buffered, from - before, before + minutes + after);
         }
-        for &(room, from, minutes) in &self.world.room_visits {
+        for &(room, from, minutes) in &self.case.room_visits {
             mark(&mut self.rooms[usize::try_from(room).unwrap()], from, minutes);
         }
         let mut off = vec![false; self.wall.len()];
-        for &(day, kind, start, end, _) in &self.world.exceptions {
+        for &(day, kind, start, end, _) in &self.case.exceptions {
             if kind == 1 {
                 off[self.window(plus(self.change, day), start, end)].fill(true);
             }
@@ -158,7 +158,7 @@ impl<'a> Oracle<'a> {
                     continue;
                 }
                 self.open[minute] = true;
-                if since_start % self.world.grid == 0 {
+                if since_start % self.case.grid == 0 {
                     self.grid.insert(minute);
                 }
                 since_start += 1;
@@ -169,14 +169,14 @@ impl<'a> Oracle<'a> {
     /// Returns the minutes of the windows that belong to a date.
     fn minutes_of(&self, date: Date, day: i64, off: &[bool]) -> Vec<bool> {
         let mut works = vec![false; self.wall.len()];
-        let exceptions = || self.world.exceptions.iter().filter(|it| it.0 == day);
+        let exceptions = || self.case.exceptions.iter().filter(|it| it.0 == day);
         if exceptions().any(|it| it.1 == 0) {
             return works;
         }
         let own = exceptions().any(|it| it.1 == 2 && it.4);
         let custom: Vec<_> = exceptions().filter(|it| it.1 == 2 && it.4 == own).collect();
         if custom.is_empty() {
-            for &(weekday, start, end, from, to) in &self.world.hours {
+            for &(weekday, start, end, from, to) in &self.case.hours {
                 let holds = i64::from(date.weekday().to_monday_one_offset()) == weekday;
                 if holds && from.is_none_or(|from| from <= day) && to.is_none_or(|to| day <= to) {
                     works[self.window(date, start, end)].fill(true);
@@ -206,18 +206,18 @@ impl<'a> Oracle<'a> {
     ///
     /// The room is 0 if none is needed.
     fn free(&self, minute: usize) -> Option<i64> {
-        let world = self.world;
-        let today = self.wall[usize::try_from(world.now).unwrap()].date();
-        let late = self.wall[minute].date() > plus(today, world.horizon);
+        let case = self.case;
+        let today = self.wall[usize::try_from(case.now).unwrap()].date();
+        let late = self.wall[minute].date() > plus(today, case.horizon);
         let first_time = self.minute(self.wall[minute]) == Some(minute);
-        let (active, allowed, before, after, rooms) = world.visit_type.unwrap_or((true, true, 0, 0, None));
-        let length = usize::try_from(world.duration).unwrap();
+        let (active, allowed, before, after, rooms) = case.visit_type.unwrap_or((true, true, 0, 0, None));
+        let length = usize::try_from(case.duration).unwrap();
         let needed = minute.checked_sub(usize::try_from(before).unwrap())?
             ..minute + length + usize::try_from(after).unwrap();
         let works = self.open.get(needed.clone())?.iter().all(|open| *open);
         let booked = self.busy[needed].iter().any(|busy| *busy)
             || self.buffered[minute..minute + length].iter().any(|busy| *busy);
-        if !first_time || late || minute < usize::try_from(world.now).unwrap() || !active || !allowed {
+        if !first_time || late || minute < usize::try_from(case.now).unwrap() || !active || !allowed {
             return None;
         }
         if !works || booked {
@@ -228,7 +228,7 @@ impl<'a> Oracle<'a> {
         let free = (1..=rooms)
             .filter(|room| !self.rooms[usize::try_from(*room).unwrap()][visit.clone()].iter().any(|it| *it));
         let used = |room: i64| {
-            let visits = world.room_visits.iter().filter(|visit| visit.0 == room);
+            let visits = case.room_visits.iter().filter(|visit| visit.0 == room);
             visits
                 .filter(|visit| {
                     self.wall[usize::try_from(visit.1).unwrap()].date() == self.wall[minute].date()
@@ -239,12 +239,12 @@ impl<'a> Oracle<'a> {
     }
 
     fn calendar(&self, zone: &TimeZone, dates: (Date, Date)) -> Calendar {
-        let world = self.world;
+        let case = self.case;
         let interval = |from: i64, minutes: i64| Interval {
             from: self.first + from * 60,
             to: self.first + (from + minutes) * 60,
         };
-        let room_visits: Vec<RoomVisit> = world
+        let room_visits: Vec<RoomVisit> = case
             .room_visits
             .iter()
             .map(|&(room, from, minutes)| RoomVisit {
@@ -253,14 +253,14 @@ impl<'a> Oracle<'a> {
                 visit: interval(from, minutes),
             })
             .collect();
-        let hours = world.hours.iter().map(|&(weekday, start, end, from, to)| WorkingHours {
+        let hours = case.hours.iter().map(|&(weekday, start, end, from, to)| WorkingHours {
             weekday,
             start: clock(start),
             end: clock(end),
             valid_from: from.map(|day| plus(self.change, day)),
             valid_to: to.map(|day| plus(self.change, day)),
         });
-        let exceptions = world.exceptions.iter().map(|&(day, kind, start, end, own)| {
+        let exceptions = case.exceptions.iter().map(|&(day, kind, start, end, own)| {
             let (date, start, end) = (plus(self.change, day), clock(start), clock(end));
             match kind {
                 0 => ScheduleException::DayOff { date },
@@ -269,7 +269,7 @@ impl<'a> Oracle<'a> {
             }
         });
         let visit_type =
-            world.visit_type.map(|(active, provider_allowed, buffer_before, buffer_after, rooms)| {
+            case.visit_type.map(|(active, provider_allowed, buffer_before, buffer_after, rooms)| {
                 VisitTypeRules {
                     active,
                     provider_allowed,
@@ -282,7 +282,7 @@ impl<'a> Oracle<'a> {
         let facts = Facts {
             hours: hours.collect(),
             exceptions: exceptions.collect(),
-            busy: world
+            busy: case
                 .busy
                 .iter()
                 .map(|&(from, minutes, buffer_before, buffer_after)| ProviderVisit {
@@ -294,8 +294,8 @@ impl<'a> Oracle<'a> {
             visit_type,
         };
         let practice =
-            Practice { time_zone: zone.clone(), grid_minutes: world.grid, horizon_days: world.horizon };
-        let now = Timestamp::from_second(self.first + world.now * 60).unwrap();
+            Practice { time_zone: zone.clone(), grid_minutes: case.grid, horizon_days: case.horizon };
+        let now = Timestamp::from_second(self.first + case.now * 60).unwrap();
         Calendar::new(practice, now, dates, facts)
     }
 }
@@ -314,9 +314,9 @@ struct Seen {
     skipped: usize,
 }
 
-fn compare(world: &OracleCase, zone: &TimeZone, change: Date, seen: &mut Seen) -> Result<(), TestCaseError> {
-    let oracle = Oracle::new(world, zone, change);
-    let duration = Minutes::new(world.duration).unwrap();
+fn compare(case: &OracleCase, zone: &TimeZone, change: Date, seen: &mut Seen) -> Result<(), TestCaseError> {
+    let oracle = Oracle::new(case, zone, change);
+    let duration = Minutes::new(case.duration).unwrap();
     let (first, last) = (plus(change, -COMPARED), plus(change, COMPARED));
     let range = oracle.calendar(zone, (first, last));
     let mut earliest = None;
@@ -341,6 +341,8 @@ fn compare(world: &OracleCase, zone: &TimeZone, change: Date, seen: &mut Seen) -
         }
         prop_assert_eq!(&calendar.slots(date, duration), &offered, "slots of {}", date);
         prop_assert_eq!(&range.slots(date, duration), &offered, "slots of {} in a range", date);
+        // A search may go through the dates in parts.
+        prop_assert_eq!(calendar.next_slot(duration), offered.first().map(|time| (date, *time)));
         seen.slots += offered.len();
         earliest = earliest.or(offered.first().map(|time| (date, *time)));
     }
@@ -353,7 +355,7 @@ fn agree(zone: &str, change: Date, skips: bool) {
     let config = Config { cases: 64, failure_persistence: None, ..Config::default() };
     let seen = std::cell::RefCell::new(Seen::default());
     let mut runner = proptest::test_runner::TestRunner::new(config);
-    let result = runner.run(&oracle_cases(), |world| compare(&world, &zone, change, &mut seen.borrow_mut()));
+    let result = runner.run(&oracle_cases(), |case| compare(&case, &zone, change, &mut seen.borrow_mut()));
     if let Err(error) = result {
         panic!("{error}");
     }

@@ -10,7 +10,10 @@ use jiff::{
 use serde_json::Value;
 use shared::domain::schedule::{Calendar, Facts, Interval, Minutes, Practice, ProviderVisit, WorkingHours};
 
-use crate::office::{Engine, Office, statements::noted};
+use crate::office::{
+    Engine, Office,
+    statements::{Statement, observe},
+};
 
 const PROVIDERS: [i64; 4] = [1, 2, 4, 5];
 const NEXT_SLOT: &str = "/v1/DemoOffice/availability/providers/1/next-slot?duration=30";
@@ -71,13 +74,12 @@ fn half_hours(zone: &TimeZone, date: Date) -> Vec<(Date, String, i64)> {
         .collect()
 }
 
-async fn statements(office: &Office, path: &str) -> Vec<String> {
+/// Returns the statements that read, with the number of rows each one returned.
+async fn reads(office: &Office, path: &str) -> Vec<Statement> {
     let token = office.token("all").await;
-    let (reply, mut seen) = noted(office.send(&token, "GET", path, None)).await;
+    let (reply, seen) = observe(office.send(&token, "GET", path, None)).await;
     reply.expect(200);
-    // A pooled connection may be pinged first. A ping has no statement text.
-    seen.retain(|statement| statement.contains("from"));
-    seen
+    seen.statements.into_iter().filter(|it| it.text.contains("from")).collect()
 }
 
 /// A full year has no free slot. With one free slot at its end, the search finds that one.
@@ -93,28 +95,57 @@ async fn search(engine: Engine) -> Office {
     office
 }
 
-#[tokio::test]
-async fn a_full_year_is_searched_on_sqlite() {
-    search(Engine::Sqlite).await;
+/// Frees a start, and returns how many windows a search for it reads, and how many rows of visits.
+async fn windows_to(office: &Office, date: &str) -> (usize, u64) {
+    office.sql(&format!("delete from visits where visit_date = '{date}' and visit_time = '16:30:00'")).await;
+    let path = format!("{NEXT_SLOT}&visitType=Consult");
+    assert_eq!(office.get(&path).await.expect(200)["data"]["TheNextSlot"]["Date"], *date);
+    let reads = reads(office, &path).await;
+    for table in ["join providers", "from visit_types ", "from working_hours"] {
+        let count = reads.iter().filter(|it| it.text.contains(table)).count();
+        assert_eq!(count, 1, "{table}: {reads:#?}");
+    }
+    let visits: Vec<&Statement> = reads.iter().filter(|it| it.text.contains("from visits")).collect();
+    let exceptions = reads.iter().filter(|it| it.text.contains("from schedule_exceptions")).count();
+    assert_eq!((exceptions, reads.len()), (visits.len(), 3 + 2 * visits.len()), "{reads:#?}");
+    (visits.len(), visits.iter().map(|it| it.rows).sum())
 }
 
-#[tokio::test]
-async fn a_full_year_is_searched_on_postgres_with_one_read_per_table() {
-    let office = search(Engine::Postgres).await;
-    let year = statements(&office, &format!("{NEXT_SLOT}&visitType=Consult")).await;
-    let day = statements(&office, &format!("{NEXT_SLOT}&visitType=Consult&maxDays=1")).await;
-    assert_eq!(year, day, "the number of days changes what is read");
-    for table in [
-        "join providers",
-        "from visit_types ",
-        "from working_hours",
-        "from schedule_exceptions",
-        "from visits",
-    ] {
-        let reads = year.iter().filter(|statement| statement.contains(table)).count();
-        assert_eq!(reads, 1, "{table}: {year:#?}");
-    }
-    assert_eq!(year.len(), 5, "{year:#?}");
+/// A search reads the visits of two weeks, then those until the 60th day, then the rest. Each
+/// window includes two days more on both sides.
+async fn a_search_reads_no_more_windows_than_it_needs(engine: Engine) {
+    let office = search(engine).await;
+    let (windows, rows) = windows_to(&office, "2027-03-08").await;
+    assert_eq!(windows, 3);
+    let (year, margins) = (365 * 14, 14 * (2 + 4 + 4));
+    assert!((year - 14..=year + margins).contains(&rows), "{rows} rows");
+    let (windows, rows) = windows_to(&office, "2026-03-23").await;
+    assert_eq!(windows, 2);
+    assert!(rows <= 14 * (60 + 2 + 4 + 2), "{rows} rows");
+    let (windows, rows) = windows_to(&office, "2026-03-22").await;
+    assert_eq!(windows, 1);
+    assert!(rows <= 14 * (14 + 4), "{rows} rows");
+    // A shorter search reads no more dates than it is for.
+    let day = reads(&office, &format!("{NEXT_SLOT}&maxDays=1")).await;
+    let visits: Vec<&Statement> = day.iter().filter(|it| it.text.contains("from visits")).collect();
+    assert_eq!(visits.len(), 1);
+    assert!(visits[0].rows <= 14 * 5, "{} rows", visits[0].rows);
+    // Neither does one in a practice that takes bookings for ten days.
+    office.sql("update tenant_identity set horizon_days = 10").await;
+    let soon = reads(&office, &format!("{NEXT_SLOT}&maxDays=365")).await;
+    let visits: Vec<&Statement> = soon.iter().filter(|it| it.text.contains("from visits")).collect();
+    assert_eq!(visits.len(), 1);
+    assert!(visits[0].rows <= 14 * (12 + 4), "{} rows", visits[0].rows);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_reads_no_more_windows_than_it_needs_on_sqlite() {
+    a_search_reads_no_more_windows_than_it_needs(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_reads_no_more_windows_than_it_needs_on_postgres() {
+    a_search_reads_no_more_windows_than_it_needs(Engine::Postgres).await;
 }
 
 /// Returns the shortest of several times to search a calendar that is full for this many days.

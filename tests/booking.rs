@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::office::{Engine, Office, Reply, on_both_databases};
+use crate::office::{Engine, Office, Reply, on_both_databases, statements::noted};
 
 const BOOK: &str = "/v1/DemoOffice/visits/book";
 
@@ -345,5 +345,21 @@ async fn a_cancellation_accepts_no_fields() {
         let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
         let reply = office.call("POST", "/v1/DemoOffice/visits/1/cancel", &headers, Some(body)).await;
         assert_eq!(reply.status.as_u16(), status, "{}", reply.body);
+    }
+}
+
+/// The messages between us and the server decide what a booking costs there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_booking_reads_each_table_once_on_postgres() {
+    let office = Office::open(Engine::Postgres).await;
+    book(&office, &json!({})).await.expect(201);
+    let again = json!({ "VisitTime": "13:00", "ProviderTime": "13:00", "PatientID": 1002 });
+    let (reply, statements) = noted(book(&office, &again)).await;
+    reply.expect(201);
+    // Begin, locks, the checks, the room, the visit, its log and audit rows, commit.
+    assert!(statements.len() <= 14, "{statements:#?}");
+    for read in ["from patients where", "join providers", "from visit_types ", "from working_hours"] {
+        let count = statements.iter().filter(|it| it.contains(read)).count();
+        assert_eq!(count, 1, "{read}: {statements:#?}");
     }
 }

@@ -117,7 +117,8 @@ async fn with_lock_limit(lock: Duration) -> Office {
     let mut office = Office::open(Engine::Postgres).await;
     let server = ServerTimeouts { lock, ..timeouts::DATABASE.server.unwrap() };
     let limits = Timeouts { server: Some(server), ..timeouts::DATABASE };
-    let app = office.another_app(|parts| parts.practices = Practices::patient(8).with_timeouts(limits));
+    let app =
+        office.another_app(|parts| parts.practices = Practices::for_background_work(8).with_timeouts(limits));
     office.answer_with(app);
     office
 }

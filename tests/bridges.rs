@@ -21,7 +21,7 @@ use crate::office::{Engine, Office, attach, ends, new_database, run_sql};
 
 const PROVIDER: &str = "/v1/DemoOffice/availability/providers/1";
 
-/// A session of the EMR's program.
+/// Opens a session of the EMR's program.
 async fn emr(dsn: &str) -> PgConnection {
     let options: PgConnectOptions = dsn.parse().unwrap();
     PgConnection::connect_with(&options).await.unwrap()
@@ -418,7 +418,7 @@ async fn concurrent_callers_never_block_staff_or_double_book() {
         and (a.provider_id = b.provider_id or a.patient_id = b.patient_id) and a.starts_at < b.ends_at and \
         b.starts_at < a.ends_at";
     assert_eq!(office.integer(bound).await, 0);
-    // A caller's visit that overlaps one of the staff's was there first, or was written while the
+    // If a caller's visit overlaps one of the staff's, it was there first or was written while the
     // staff's transaction was open.
     assert!(office.integer("select count(*) from visits where not bound").await > 0);
     clean(&office).await;

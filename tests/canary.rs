@@ -20,11 +20,17 @@ const PHONE: &str = "(212) 555-0987";
 const BORN: &str = "1987-06-05";
 
 /// The description of the routes, as the source of schemas.
-struct Description(Value);
+pub(crate) struct Description(pub(crate) Value);
 
 impl Description {
-    fn read() -> Self {
+    pub(crate) fn read() -> Self {
         Self(crate::described::described())
+    }
+
+    /// Returns the operation with this name, such as `GET /v1/me`.
+    pub(crate) fn operation(&self, name: &str) -> &Value {
+        let (method, path) = name.split_once(' ').unwrap();
+        &self.0["paths"][path][method.to_lowercase()]
     }
 
     fn operations(&self) -> Vec<(String, String, &Value)> {
@@ -38,7 +44,7 @@ impl Description {
     }
 
     /// Returns a value of the schema with a canary wherever free text is allowed.
-    fn value(&self, schema: &Value, name: &str) -> Value {
+    pub(crate) fn value(&self, schema: &Value, name: &str) -> Value {
         if let Some(reference) = schema["$ref"].as_str() {
             return self.value(self.0.pointer(&reference[1..]).unwrap(), name);
         }

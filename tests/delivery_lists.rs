@@ -1,5 +1,4 @@
-//! Lists of deliveries at a hundred thousand: every filter finds its rows by key, without reading
-//! over others.
+//! Lists of a hundred thousand deliveries: every filter finds its rows by key and reads no others.
 
 use std::{cell::Cell, collections::BTreeSet};
 
@@ -156,7 +155,7 @@ async fn a_list_of_a_hundred_thousand_deliveries_is_paged_without_gaps() {
     assert_eq!(oldest.body["pagination"]["hasMore"], false);
 }
 
-/// Notes the names of the attributes that a structure is read from.
+/// Records the names of the attributes from which a structure is deserialized.
 struct Names<'a>(&'a Cell<&'static [&'static str]>);
 
 impl<'de> Deserializer<'de> for Names<'_> {
@@ -173,7 +172,7 @@ impl<'de> Deserializer<'de> for Names<'_> {
         _: V,
     ) -> Result<V::Value, Self::Error> {
         self.0.set(fields);
-        Err(serde::de::Error::custom("only its names were wanted"))
+        Err(serde::de::Error::custom("only the names are needed"))
     }
 
     forward_to_deserialize_any! {

@@ -1,26 +1,29 @@
 //! Two practices for tests: separate databases, a fixed clock, and the real routes.
 
+pub(crate) mod aws_proxy;
 mod calls;
 mod control;
 mod copies;
 mod database;
 mod fixture;
+pub(crate) mod large;
 mod logs;
 mod meter;
 pub(crate) mod plan;
 pub(crate) mod proxy;
 mod queue;
-mod refusing;
 mod receiver;
+mod rejecting_queue;
 mod request;
 mod resolver;
+mod routes;
 pub(crate) mod statements;
-mod store_way;
+mod store_behind;
 pub(crate) mod timeouts;
 mod waiting;
 
 use std::sync::{
-    Arc, LazyLock, Mutex,
+    Arc, Mutex,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -38,13 +41,14 @@ use shared::{
     egress::{self, Guard, Reach},
     tenant::{Practices, TenantDb},
 };
-use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) use calls::records;
 use control::StoreCalls;
 pub(crate) use control::{external, template};
+use copies::Size;
 pub(crate) use database::{
-    Engine, attach, execute as run_sql, is_attached, mariadb, new_database, pooled, try_execute as try_sql,
+    Engine, attach, execute as run_sql, integer, is_attached, mariadb, new_database, pooled,
+    try_execute as try_sql,
 };
 pub(crate) use logs::Logs;
 pub(crate) use meter::Meter;
@@ -52,7 +56,9 @@ pub(crate) use queue::Message;
 pub(crate) use receiver::{Answer, Gate, Received as ReceivedCall, Receiver};
 pub(crate) use request::{Reply, request_from};
 use resolver::Names;
-pub(crate) use store_way::{store_behind, store_that_throttles};
+pub(crate) use routes::all_routes;
+use routes::router;
+pub(crate) use store_behind::{store_behind, store_that_throttles};
 pub(crate) use waiting::{ends, eventually};
 
 /// Monday, 8 o'clock in New York, the day after clocks went forward.
@@ -120,8 +126,8 @@ impl Stores {
             queue: self.queue.queue(),
             hooks: hooks(timeouts::ENDPOINT),
             secrets: Secrets::fixed(self.secrets.iter().map(|(name, value)| (*name, value.as_str()))),
-            practices: Practices::patient(8).with_timeouts(timeouts::DATABASE),
-            catalogs: Catalogs::patient(8).with_timeouts(timeouts::DATABASE),
+            practices: Practices::for_background_work(8).with_timeouts(timeouts::DATABASE),
+            catalogs: Catalogs::for_background_work(8).with_timeouts(timeouts::DATABASE),
             keys: KeyCache::default(),
             rates: RateLimits::default(),
             brute_force: BruteForce::default(),
@@ -136,47 +142,28 @@ pub(crate) fn hooks(timeouts: egress::Timeouts) -> egress::Client {
     egress::Client::new(Guard::new(Arc::new(Names), Reach::InternetAndLoopback)).with_timeouts(timeouts)
 }
 
-/// Returns every function's routes, as template.yaml distributes them over functions.
-pub(crate) fn all_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .merge(::admin::routes())
-        .merge(::auth::routes())
-        .merge(::availability::routes())
-        .merge(::kb::routes())
-        .merge(::me::routes())
-        .merge(::meta::routes())
-        .merge(::products::routes())
-        .merge(::portal::routes())
-        .merge(::prospects::routes())
-        .merge(::tags::routes())
-        .merge(::tickets::routes())
-        .merge(::visits::routes())
-        .merge(::webhooks::routes())
-}
-
-/// All routes behind the edge. Their description is built once per process.
-fn router(app: App) -> Router {
-    static ROUTES: LazyLock<Router<App>> = LazyLock::new(|| all_routes().into());
-    edge(ROUTES.clone(), app)
-}
-
 impl Office {
     pub(crate) async fn open(engine: Engine) -> Self {
         // Boxed because it is large, and every test would contain it.
-        Box::pin(Self::start(engine, false)).await
+        Box::pin(Self::start(engine, Size::Small, false)).await
+    }
+
+    /// Opens an office with many rows in every table that grows, except in `OtherOffice`.
+    pub(crate) async fn open_large(engine: Engine) -> Self {
+        Box::pin(Self::start(engine, Size::Large, false)).await
     }
 
     /// Opens an office with a queue that rejects entries of batches.
     pub(crate) async fn open_with_rejecting_queue(engine: Engine) -> Self {
-        Box::pin(Self::start(engine, true)).await
+        Box::pin(Self::start(engine, Size::Small, true)).await
     }
 
     /// Returns the number of entries that the queue has rejected.
-    pub(crate) fn refused(&self) -> usize {
-        self.queue.refused.load(Ordering::Relaxed)
+    pub(crate) fn rejected_entries(&self) -> usize {
+        self.queue.rejected.load(Ordering::Relaxed)
     }
 
-    async fn start(engine: Engine, refusing: bool) -> Self {
+    async fn start(engine: Engine, size: Size, rejecting: bool) -> Self {
         statements::listen();
         let files = tempfile::tempdir().unwrap();
         let number = OFFICES.fetch_add(1, Ordering::Relaxed);
@@ -194,10 +181,12 @@ impl Office {
         let (dynamodb, store_calls, store_endpoint) =
             Box::pin(control::start(&files.path().join("dynamodb.sqlite"), &name)).await;
         let tables = template().tables.iter().map(|it| control::table_name(&it.id, &name)).collect();
-        let db = copies::practice(engine, files.path(), "DemoOffice", "America/New_York").await;
-        let other_db = copies::practice(engine, files.path(), "OtherOffice", "Europe/Berlin").await;
-        let (catalog, catalog_dsn) = copies::catalog(engine, files.path()).await;
-        let (events, queue) = Box::pin(queue::start(&files.path().join("sqs.sqlite"), &name, refusing)).await;
+        let db = copies::practice(engine, size, files.path(), "DemoOffice", "America/New_York").await;
+        let other_db =
+            copies::practice(engine, Size::Small, files.path(), "OtherOffice", "Europe/Berlin").await;
+        let (catalog, catalog_dsn) = copies::catalog(engine, size, files.path()).await;
+        let (events, queue) =
+            Box::pin(queue::start(&files.path().join("sqs.sqlite"), &name, rejecting)).await;
         let config = Config {
             database_timeout_factor: 1,
             tables: names.clone(),

@@ -27,7 +27,6 @@ mod under_way;
 
 use std::time::Duration;
 
-use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use log_poller::Poll;
 use shared::{
     auth::webhook_signature::SigningSecret,
@@ -40,31 +39,32 @@ use shared::{
         ids::{LogId, PartnerId, SubscriptionId},
     },
     egress::{HookUrl, Reach},
+    function::sqs::{SqsEvent, SqsMessage},
 };
 use sqlx::{Connection, SqliteConnection};
 use webhook_fanout::Lane;
 
 use crate::office::{Message, Office};
 
-/// One poll of all practices.
+/// Polls all practices once.
 pub(crate) async fn poll(office: &Office) {
     let deadline = office.app.clock.now() + Duration::from_mins(1);
     log_poller::run(&office.app, Poll { shard: 0, of: 1, once: true }, deadline, None).await.unwrap();
 }
 
-/// Everything that may be received now.
+/// Returns the messages that can be received now.
 async fn receive(office: &Office) -> Vec<Message> {
     office.queue.receive().await
 }
 
-/// The bodies of all messages of all queues, received or not.
+/// Returns the bodies of all messages in all queues, received or not.
 pub(crate) async fn queued(office: &Office) -> Vec<String> {
     let file = format!("sqlite://{}", office.queue_file.display());
     let mut queue = SqliteConnection::connect(&file).await.unwrap();
     sqlx::query_scalar("select body from messages").fetch_all(&mut queue).await.unwrap()
 }
 
-/// The log ids of the events that can be received now, in order; they are taken off the queue.
+/// Receives and deletes the queued events; returns their log ids in order.
 async fn take_log_ids(office: &Office) -> Vec<i64> {
     let mut ids = Vec::new();
     for message in receive(office).await {
@@ -77,18 +77,15 @@ async fn take_log_ids(office: &Office) -> Vec<i64> {
 }
 
 pub(crate) fn event(bodies: &[&str]) -> SqsEvent {
-    let mut event = SqsEvent::default();
-    for (index, body) in bodies.iter().enumerate() {
-        let mut record = SqsMessage::default();
-        record.message_id = Some(format!("m{index}"));
-        record.body = Some((*body).to_owned());
-        event.records.push(record);
-    }
-    event
+    let message = |(index, body): (usize, &&str)| SqsMessage {
+        message_id: format!("m{index}"),
+        body: (*body).to_owned(),
+    };
+    SqsEvent { records: bodies.iter().enumerate().map(message).collect() }
 }
 
-/// Delivers what can be received now, as Lambda does: what isn't named as failed is taken off the
-/// queue. How many failed.
+/// Delivers the queued messages as Lambda does, deleting those that are not reported as failed.
+/// Returns the number of failures.
 pub(crate) async fn deliver(office: &Office) -> usize {
     let messages = receive(office).await;
     let bodies: Vec<&str> = messages.iter().map(|message| message.body.as_str()).collect();
@@ -112,13 +109,12 @@ fn delivery_key(office: &Office, log_id: i64) -> String {
     Delivery::key_of(office.db.practicepass(), SubscriptionId(1), LogId(log_id))
 }
 
-/// The EMR writes a row with this id.
+/// Writes a row with this id, as the EMR does.
 async fn write(office: &Office, log_id: i64, table: &str) {
     office.sql(&row(log_id, table)).await;
 }
 
-/// A subscription of a partner made for the purpose to what happens from now on in a practice whose
-/// log is empty.
+/// Returns a new partner's subscription in a practice whose log is empty.
 pub(crate) async fn subscribe(
     office: &Office,
     practicepass: &PracticePass,

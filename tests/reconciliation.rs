@@ -29,9 +29,9 @@ use crate::office::Office;
 struct Asking<'a>(&'a Office);
 
 impl Ask for Asking<'_> {
-    async fn ask(&self, question: &ExamineRequest) -> Result<Facts> {
+    async fn ask(&self, request: &ExamineRequest) -> Result<Facts> {
         // Serialized, as between processes.
-        let task = serde_json::from_value(json!({ "examine": question })).unwrap();
+        let task = serde_json::from_value(json!({ "examine": request })).unwrap();
         let answer = migrate::run(&self.0.app, task, Timestamp::MAX).await;
         let answer = serde_json::to_value(&answer).unwrap();
         serde_json::from_value(answer["examined"].clone()).map_err(|_| Error::Refused(answer.to_string()))

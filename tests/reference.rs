@@ -18,7 +18,7 @@ use crate::{
 };
 pub(crate) use example::{Example, examples};
 use example::{differences, renewed};
-pub(crate) use stage::Stage;
+pub(crate) use stage::{Sent, Stage};
 use text::Kind;
 
 /// The members of our responses that the reference does not have.
@@ -96,7 +96,7 @@ fn every_endpoint_of_the_reference_exists() {
 
 /// Returns the credentials for a call of the operation, of a partner with all scopes or of an
 /// administrator.
-async fn credential(office: &Office, access: &Access) -> Vec<(&'static str, String)> {
+pub(crate) async fn credential(office: &Office, access: &Access) -> Vec<(&'static str, String)> {
     match access {
         Access::Open => Vec::new(),
         Access::Partner(_) => vec![("authorization", format!("Bearer {}", office.token("all").await))],

@@ -369,6 +369,7 @@ async fn a_problem_has_the_members_of_rfc_9457_a_code_and_the_request_id() {
     reply.expect_problem(422, "INVALID_FIELDS");
     let members: Vec<&str> = reply.body.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(members, ["code", "detail", "errors", "instance", "requestId", "status", "title", "type"]);
+    assert_eq!(reply.body["type"], "/docs/errors.html#INVALID_FIELDS");
     assert_eq!(
         (&reply.body["requestId"], reply.header("x-request-id")),
         (&json!("my-call_0001"), "my-call_0001")

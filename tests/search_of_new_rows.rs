@@ -35,8 +35,8 @@ fn insertion(columns: &str, values: &str, rows: u64) -> String {
 async fn a_search_without_time_left_returns_the_indexed_rows(office: Office) {
     let mut office: Office = office;
     office.answer_with(office.another_app(|parts| {
-        parts.practices = Practices::patient(8).with_timeouts(NO_TIME);
-        parts.catalogs = Catalogs::patient(8).with_timeouts(NO_TIME);
+        parts.practices = Practices::for_background_work(8).with_timeouts(NO_TIME);
+        parts.catalogs = Catalogs::for_background_work(8).with_timeouts(NO_TIME);
     }));
     for (path, columns, values, rows) in SEARCHED {
         let statement = insertion(columns, values, rows);

@@ -9,13 +9,13 @@ import { Failure, Loading } from './parts/state.js';
 import { Toasts } from './parts/toasts.js';
 import { Login } from './pages/login.js';
 
-/** @typedef {{title: string, load: () => Promise<any>, for?: 'admin' | 'partner' | 'both'}} Page */
+/** @typedef {{title: string, load: () => Promise<any>, for?: 'admin' | 'partner' | 'both', open?: boolean}} Page `open`: also for those who are not signed in. */
 
 /** @type {Record<string, Page>} */
 const PAGES = {
   '/request-access': { title: 'Request access', load: async () => (await import('./pages/request-access.js')).RequestAccess },
   '/claim': { title: 'Claim your API key', load: async () => (await import('./pages/claim.js')).Claim },
-  '/docs': { title: 'API Documentation', for: 'both', load: async () => (await import('./pages/docs/docs.js')).Docs },
+  '/docs': { title: 'API Documentation', for: 'both', open: true, load: async () => (await import('./pages/docs/docs.js')).Docs },
   '/me': { title: 'My Information', for: 'partner', load: async () => (await import('./pages/me.js')).MyInformation },
   '/key': { title: 'My API Key', for: 'partner', load: async () => (await import('./pages/my-key.js')).MyKey },
   '/webhooks': { title: 'Webhooks', for: 'partner', load: async () => (await import('./pages/webhooks/webhooks.js')).Webhooks },
@@ -47,7 +47,7 @@ export function App() {
   }, [session.state, path]);
   const signedIn = session.state === 'in';
   useEffect(() => {
-    const title = isPublic || signedIn ? page?.title : 'Login';
+    const title = isPublic || signedIn || page?.open ? page?.title : 'Login';
     document.title = title ? `${title} · ${SITE}` : SITE;
   }, [page, signedIn]);
   return html`${content()}<${Toasts} />`;
@@ -59,6 +59,7 @@ export function App() {
       return html`<div class="gate"><main><${Failure} error=${session.error} retry=${readSession} /></main></div>`;
     }
     if (session.state === 'unknown') return html`<p class="boot" role="status">Loading the portal…</p>`;
+    if (session.state === 'out' && page?.open) return html`<${Loaded} key=${page.title} page=${page} path=${path} query=${query} />`;
     if (!signedIn || !session.user) return html`<${Login} expired=${session.state === 'expired'} />`;
     const allowed = page && (page.for === 'both' || page.for === role);
     return html`<${Shell} user=${session.user} path=${path} title=${page?.title ?? ''}>

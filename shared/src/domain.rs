@@ -4,6 +4,7 @@ pub mod address;
 pub mod contact;
 pub mod delivery;
 pub mod fold;
+pub mod idempotency;
 pub mod ids;
 pub mod lane;
 pub mod log_progress;

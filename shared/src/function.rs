@@ -3,6 +3,7 @@
 mod flush;
 mod path;
 mod process;
+pub mod sqs;
 
 use axum::{
     Router,

@@ -28,7 +28,7 @@ use crate::{
     },
     egress::Failure,
 };
-use classify::{Outcome, Verdict, classify};
+use classify::{PostOutcome, Verdict, classify};
 use health::update_health;
 
 /// The result of an attempt, after it was recorded.
@@ -101,7 +101,12 @@ pub async fn withhold(app: &App, mut delivery: Box<Delivery>, reason: WithheldRe
     app.control.record_outcome(*delivery, CountChange::default(), random).await.map(drop)
 }
 
-async fn post(app: &App, grant: DeliveryGrant, subscription: &Subscription, delivery: &Delivery) -> Outcome {
+async fn post(
+    app: &App,
+    grant: DeliveryGrant,
+    subscription: &Subscription,
+    delivery: &Delivery,
+) -> PostOutcome {
     let at = app.clock.now();
     let started = Instant::now();
     let answer = match request::build(&grant, subscription, delivery, at) {
@@ -123,7 +128,7 @@ async fn record_manual(
     app: &App,
     subscription: &mut Subscription,
     mut delivery: Box<Delivery>,
-    outcome: Outcome,
+    outcome: PostOutcome,
 ) -> Result<Delivery> {
     let now = app.clock.now();
     let succeeded = matches!(outcome.verdict, Verdict::Success);
@@ -147,7 +152,7 @@ async fn record_outcome(
     app: &App,
     subscription: &mut Subscription,
     mut delivery: Box<Delivery>,
-    outcome: Outcome,
+    outcome: PostOutcome,
     slot: Option<&Slot>,
 ) -> Result<Attempted> {
     let now = app.clock.now();
@@ -187,7 +192,7 @@ async fn record_rejection(
     app: &App,
     subscription: &mut Subscription,
     mut delivery: Box<Delivery>,
-    outcome: Outcome,
+    outcome: PostOutcome,
     asked: Option<Duration>,
     slot: Option<&Slot>,
 ) -> Result<Attempted> {

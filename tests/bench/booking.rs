@@ -118,14 +118,14 @@ async fn attempt(db: &TenantDb, lock: Lock, number: i64) -> bool {
         }
         let mut rooms = visits::RoomSearch::default();
         loop {
-            let question = AvailabilityQuery {
+            let query = AvailabilityQuery {
                 provider,
                 visit_type: Some(kind),
                 dates: (day, day),
                 now: office::NOW.parse().unwrap(),
                 except: None,
             };
-            let CalendarLookup::Calendar(calendar) = calendar::read(conn, &zone, &question).await? else {
+            let CalendarLookup::Calendar(calendar) = calendar::read(conn, &zone, &query).await? else {
                 panic!("no calendar")
             };
             let Ok(room) = calendar.decide(&place, rooms.held()) else { return Ok(false) };

@@ -173,14 +173,14 @@ pub(crate) async fn try_book(db: &TenantDb, request_body: BookingRequest) -> Res
     let booked = shared::in_transaction!(db, Error, |conn| {
         let (days, wide) = (place.dates(&zone, 0), place.dates(&zone, VisitTypeRules::MAX_BUFFER));
         visits::lock_provider_and_patient(conn, (provider, &wide), (patient, &days)).await?;
-        let question = AvailabilityQuery {
+        let query = AvailabilityQuery {
             provider,
             visit_type: Some("FOLLOWUP"),
             dates: (request_body.day, request_body.day),
             now: office::NOW.parse().unwrap(),
             except: None,
         };
-        let CalendarLookup::Calendar(calendar) = calendar::read(conn, &zone, &question).await? else {
+        let CalendarLookup::Calendar(calendar) = calendar::read(conn, &zone, &query).await? else {
             panic!("no calendar")
         };
         if calendar.decide(&place, &[]).is_err()

@@ -9,11 +9,12 @@
 #[allow(dead_code, unused_imports, reason = "the tests use the rest")]
 #[path = "../office"]
 mod office {
+    mod aws_proxy;
     mod control;
     pub(crate) mod database;
     pub(crate) mod fixture;
     pub(crate) mod queue;
-    mod refusing;
+    mod rejecting_queue;
     pub(crate) mod timeouts;
     mod waiting;
 
@@ -22,13 +23,13 @@ mod office {
 }
 #[path = "pipeline/endpoint.rs"]
 mod endpoint;
-#[path = "pipeline/world.rs"]
-mod world;
+#[path = "pipeline/stack.rs"]
+mod stack;
 
 use std::time::{Duration, Instant};
 
 use endpoint::{Endpoint, Mood};
-use world::BenchStack;
+use stack::BenchStack;
 
 /// Concurrent consumers per lane, in place of fan-out processes.
 const CONSUMERS: usize = 8;
@@ -52,34 +53,34 @@ fn memory() -> (u64, u64) {
 /// Measures events from the row in the log to the answer 200, with fast endpoints.
 async fn events(subscriptions: i64) {
     let rows = if subscriptions == 100 { 30 } else { 1_000 / usize::try_from(subscriptions).unwrap() };
-    let world = BenchStack::open().await;
+    let stack = BenchStack::open().await;
     let endpoint = Endpoint::open(Mood::Well(Duration::ZERO)).await;
     for number in 1..=subscriptions {
-        world.subscribe(number, &endpoint.url).await;
+        stack.subscribe(number, &endpoint.url).await;
     }
     let wanted = rows * usize::try_from(subscriptions).unwrap();
     let began = Instant::now();
-    world.write(rows, "claims").await;
-    world.run_until(CONSUMERS, || endpoint.taken() >= wanted).await;
+    stack.write(rows, "claims").await;
+    stack.run_until(CONSUMERS, || endpoint.taken() >= wanted).await;
     let took = began.elapsed();
     println!("{subscriptions:>4} subscriptions: {wanted:>6} events in {took:>9.2?}, {}", rate(wanted, took));
 }
 
 /// Measures the fan-out alone, with queued messages and endpoints that take 5 ms.
 async fn deliveries() {
-    let world = BenchStack::open().await;
+    let stack = BenchStack::open().await;
     let mut endpoints = Vec::new();
     for number in 1..=10 {
         let endpoint = Endpoint::open(Mood::Well(Duration::from_millis(5))).await;
-        world.subscribe(number, &endpoint.url).await;
+        stack.subscribe(number, &endpoint.url).await;
         endpoints.push(endpoint);
     }
     let rows = 200;
-    world.write(rows, "claims").await;
-    world.poll().await;
+    stack.write(rows, "claims").await;
+    stack.poll().await;
     let began = Instant::now();
     let taken = || endpoints.iter().map(Endpoint::taken).sum::<usize>();
-    world.run_until(CONSUMERS, || taken() >= rows * 10).await;
+    stack.run_until(CONSUMERS, || taken() >= rows * 10).await;
     let took = began.elapsed();
     println!("endpoints of 5 ms: {} deliveries in {took:.2?}, {}", rows * 10, rate(rows * 10, took));
 }
@@ -93,23 +94,23 @@ fn processor() -> u64 {
 /// Measures the cost of a delivery in both functions: processor time and store calls. Each function
 /// has one thread, as in Lambda; stand-ins and endpoints have their own.
 async fn cost(subscriptions: i64) {
-    let world = BenchStack::open().await;
+    let stack = BenchStack::open().await;
     let endpoint = Endpoint::apart(Mood::Well(Duration::ZERO));
     for number in 1..=subscriptions {
-        world.subscribe(number, &endpoint.url).await;
+        stack.subscribe(number, &endpoint.url).await;
     }
     let rows = 4_000 / usize::try_from(subscriptions).unwrap();
     let deliveries = rows * usize::try_from(subscriptions).unwrap();
-    world.write(rows, "claims").await;
-    let (_, before) = (world.calls(), processor());
-    while world.left(rows).await {
-        world.poll().await;
+    stack.write(rows, "claims").await;
+    let (_, before) = (stack.calls(), processor());
+    while stack.left(rows).await {
+        stack.poll().await;
     }
-    let polled = (processor() - before, world.calls());
-    let events = world.events(deliveries).await;
-    let (_, before, began) = (world.calls(), processor(), Instant::now());
-    world.deliver(events).await;
-    let (delivered, took) = ((processor() - before, world.calls()), began.elapsed());
+    let polled = (processor() - before, stack.calls());
+    let events = stack.events(deliveries).await;
+    let (_, before, began) = (stack.calls(), processor(), Instant::now());
+    stack.deliver(events).await;
+    let (delivered, took) = ((processor() - before, stack.calls()), began.elapsed());
     assert_eq!(endpoint.taken(), deliveries);
     #[allow(clippy::cast_precision_loss)] // some thousands
     let show = |(nanoseconds, calls): (u64, usize)| {
@@ -135,21 +136,21 @@ async fn ill() {
         ("ten healthy endpoints", [Mood::Well(Duration::ZERO); 3]),
         ("one hangs, one fails, one drips", [Mood::Hangs, Mood::Fails, Mood::Drips]),
     ] {
-        let world = BenchStack::open().await;
+        let stack = BenchStack::open().await;
         let mut well = Vec::new();
         for number in 1..=10 {
             let ill = usize::try_from(number - 1).ok().and_then(|index| moods.get(index));
             let endpoint = Endpoint::open(ill.copied().unwrap_or(Mood::Well(Duration::ZERO))).await;
-            world.subscribe(number, &endpoint.url).await;
+            stack.subscribe(number, &endpoint.url).await;
             if ill.is_none() {
                 well.push(endpoint);
             }
         }
         let rows = 1_000;
         let began = Instant::now();
-        world.write(rows, "claims").await;
+        stack.write(rows, "claims").await;
         let taken = || well.iter().map(Endpoint::taken).sum::<usize>();
-        world.run_until(CONSUMERS, || taken() >= rows * well.len()).await;
+        stack.run_until(CONSUMERS, || taken() >= rows * well.len()).await;
         let took = began.elapsed();
         #[allow(clippy::cast_precision_loss)] // some thousands
         let throughput = (rows * well.len()) as f64 / took.as_secs_f64();
@@ -165,14 +166,14 @@ async fn ill() {
 
 /// Measures the poller alone, on rows of which one in a hundred is an event.
 async fn backlog(rows: usize) {
-    let world = BenchStack::open().await;
-    world.subscribe(1, "http://127.0.0.1:9/").await;
-    world.write_mixed(rows).await;
+    let stack = BenchStack::open().await;
+    stack.subscribe(1, "http://127.0.0.1:9/").await;
+    stack.write_mixed(rows).await;
     let (_, before) = memory();
     let began = Instant::now();
     let mut highest = before;
-    while world.left(rows).await {
-        world.poll().await;
+    while stack.left(rows).await {
+        stack.poll().await;
         highest = highest.max(memory().1);
     }
     let took = began.elapsed();

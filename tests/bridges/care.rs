@@ -39,7 +39,7 @@ async fn visit_types_unknown_to_the_emr_are_not_offered() {
     .await;
     assert_eq!(code(&office, BOOK, &visit("Ours", "10:00")).await, (422, json!("VISIT_TYPE_INACTIVE")));
     clean(&office).await;
-    // It is written past the bridge.
+    // It is written without the bridge.
     sabotage(
         &office.db,
         "set partner_api.writing = 'emr'; update visit_types set active = true where visit_type = 'Ours'; \
@@ -53,7 +53,7 @@ async fn visit_types_unknown_to_the_emr_are_not_offered() {
     assert_eq!(code(&office, BOOK, &visit("Consult", "10:00")).await, (422, json!("VISIT_TYPE_INACTIVE")));
     bridge::load(&office.db, false, |_| true).await.unwrap();
     assert_eq!(code(&office, BOOK, &visit("Consult", "10:00")).await, (422, json!("VISIT_TYPE_INACTIVE")));
-    // A category without a name is reported and disturbs nothing else.
+    // A category without a name is reported and affects nothing else.
     run_sql(&office.db, "alter table public.openemr_postcalendar_categories enable trigger user").await;
     run(
         &mut emr,
@@ -113,7 +113,7 @@ async fn a_write_that_the_emr_rejects_is_reported_and_rolled_back() {
 async fn a_load_resumes_and_copies_each_row_once_despite_failures() {
     let (office, mut emr) = attached().await;
     let db = &office.db;
-    // Without triggers, so that there is much to load; a quarter of the rows fails permanently.
+    // Without triggers there is much to load; a quarter of the rows fails permanently.
     run_sql(db, "alter table public.patient_data disable trigger user").await;
     run(
         &mut emr,

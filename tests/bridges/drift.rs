@@ -61,7 +61,7 @@ async fn every_kind_of_drift_is_found_and_repaired() {
     let db = &office.db;
     run(&mut emr, &event(5, "1", "1001", "2031-03-10", "10:00", 30)).await;
     run(&mut emr, &event(8, "1", "", "2031-03-10", "12:00", 60)).await;
-    // A type that nobody refers to.
+    // A type without references.
     let new = "insert into openemr_postcalendar_categories (pc_catid, pc_catname, pc_cattype)
         values (90, 'New', 0)";
     run(&mut emr, new).await;
@@ -73,7 +73,7 @@ async fn every_kind_of_drift_is_found_and_repaired() {
         is_repaired(db, planted, finding).await;
         seen.insert(finding.to_owned());
     }
-    // These are all that there are.
+    // This covers every kind.
     let turns = text(&mut emr, "select array_to_string(partner_api.bridge_turns(), ',')").await;
     let all: BTreeSet<String> = turns
         .split(',')

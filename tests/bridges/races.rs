@@ -1,4 +1,4 @@
-//! Staff and the API change the same rows at the same time: nothing of the staff's is lost.
+//! Staff and the API change the same rows at the same time: no change by staff is lost.
 
 use serde_json::json;
 use shared::tenant::bridge;
@@ -27,7 +27,7 @@ async fn deferred(session: &mut PgConnection, change: &str, apply: &str, key: i6
     .await;
 }
 
-/// Waits until a session waits for another one's lock.
+/// Waits until a session waits for the lock of another one.
 async fn until_it_waits(office: &Office, session: i32) {
     let waits = format!("select cardinality(pg_blocking_pids({session}))::bigint");
     eventually("the session waits", async || (office.integer(&waits).await > 0).then_some(())).await;
@@ -38,7 +38,7 @@ async fn pid(session: &mut PgConnection) -> i32 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_by_the_api_writes_only_its_columns_over_those_that_staff_change_meanwhile() {
+async fn a_change_by_the_api_overwrites_no_column_that_staff_change_meanwhile() {
     let (office, mut staff) = attached().await;
     let mut api = api(&office).await;
     run(&mut staff, &event(5, "1", "1001", "2031-03-10", "10:00", 30)).await;
@@ -74,7 +74,7 @@ async fn a_change_by_the_api_writes_only_its_columns_over_those_that_staff_chang
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_by_staff_while_a_retry_holds_its_record_is_applied_afterwards() {
+async fn a_change_by_staff_during_a_retry_of_the_same_row_is_applied_afterwards() {
     let (office, mut staff) = attached().await;
     let mut retry = api(&office).await;
     for time in ["10:00", "14:00"] {
@@ -108,7 +108,7 @@ async fn a_change_by_staff_while_a_retry_holds_its_record_is_applied_afterwards(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_retry_that_waited_for_a_change_by_staff_writes_nothing_older_over_it() {
+async fn a_retry_that_waited_for_a_change_by_staff_does_not_overwrite_it() {
     let (office, mut staff) = attached().await;
     for time in ["10:00", "14:00"] {
         run(&mut staff, &event(5, "1", "1001", "2031-03-10", time, 30)).await;
@@ -150,7 +150,7 @@ async fn a_retry_that_waited_for_a_change_by_staff_writes_nothing_older_over_it(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn time_off_that_staff_enter_after_the_caller_looked_is_respected_by_the_insert() {
+async fn an_insert_respects_time_off_that_staff_entered_after_the_caller_looked() {
     let (office, mut staff) = attached().await;
     let mut api = api(&office).await;
     run(&mut staff, &event(8, "1", "", "2031-03-10", "12:00", 60)).await;
@@ -197,7 +197,7 @@ async fn time_off_that_staff_enter_after_the_caller_looked_is_respected_by_the_i
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_transaction_of_the_emr_waits_for_us_no_longer_however_many_statements_it_has() {
+async fn a_transaction_of_the_emr_waits_no_longer_if_it_has_more_statements() {
     let (office, mut staff) = attached().await;
     let many = 30;
     run(
@@ -233,7 +233,7 @@ async fn a_transaction_of_the_emr_waits_for_us_no_longer_however_many_statements
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_visit_is_rescheduled_whatever_waits_to_be_applied_to_it() {
+async fn a_visit_can_be_rescheduled_while_changes_wait_to_be_applied_to_it() {
     let (office, mut staff) = attached().await;
     for (number, (change, apply, key, status)) in (10..).zip([
         ("update openemr_postcalendar_events set pc_hometext = 'later'", "event", 0, 200),
@@ -260,7 +260,7 @@ async fn a_visit_is_rescheduled_whatever_waits_to_be_applied_to_it() {
         deferred(&mut staff, change, &format!("bridge_apply_{apply}"), key).await;
         let to = json!({ "VisitDate": format!("2026-03-{number}"), "VisitTime": "11:00" });
         // A busy machine may need more than the 300 ms that a call waits for the bridge.
-        let moved = eventually("an answer other than 503", async || {
+        let moved = eventually("a response other than 503", async || {
             let moved = office.post(&format!("/v1/DemoOffice/visits/{visit}/reschedule"), &to).await;
             (moved.status != 503).then_some(moved)
         })
@@ -273,7 +273,7 @@ async fn a_visit_is_rescheduled_whatever_waits_to_be_applied_to_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_row_that_changes_within_the_statement_that_changes_it_is_a_conflict_and_no_fault() {
+async fn a_row_that_changes_during_its_own_update_is_a_conflict_not_a_fault() {
     let (office, mut staff) = attached().await;
     run(&mut staff, &event(6, "1", "1001", "2026-03-10", "10:00", 30)).await;
     let visit = office.integer("select max(visit_id) from visits").await;

@@ -1,4 +1,4 @@
-//! What attaching requires and what the check says is missing.
+//! Requirements for attaching, and how the check names missing ones.
 
 use serde_json::json;
 use shared::tenant::{Bridge, bridge};
@@ -6,7 +6,7 @@ use shared::tenant::{Bridge, bridge};
 use super::{attached, clean, event, run, sabotage, with_roles};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_that_are_not_the_emrs_are_counted_and_nothing_is_attached() {
+async fn a_database_with_rows_that_are_not_the_emrs_is_not_attached() {
     let (mut owner, db, _, _) = with_roles().await;
     let bridge = Bridge::named("openemr-postgresql").unwrap();
     for grant in bridge.plan(&db).await.unwrap().grants {
@@ -50,7 +50,7 @@ async fn rows_that_are_not_the_emrs_are_counted_and_nothing_is_attached() {
             "{refused}"
         );
     }
-    // A row with an id of the EMR's that is somebody else.
+    // A row with an id of the EMR's that is another person.
     sabotage(
         &db,
         &format!(
@@ -69,7 +69,7 @@ async fn rows_that_are_not_the_emrs_are_counted_and_nothing_is_attached() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_privilege_that_was_taken_away_is_told_apart_from_tables_that_have_changed() {
+async fn a_revoked_privilege_is_distinguished_from_changed_tables() {
     let (mut owner, db, _, role) = with_roles().await;
     let bridge = Bridge::named("openemr-postgresql").unwrap();
     for grant in bridge.plan(&db).await.unwrap().grants {
@@ -112,13 +112,13 @@ async fn a_trial_finds_privileges_that_the_emrs_own_triggers_need() {
     assert_eq!(bridge::try_out(&db).await.unwrap(), Vec::<String>::new());
     // The EMR's trigger on `patient_data` writes to it.
     run(&mut owner, &format!("revoke insert on log from {role}")).await;
-    assert_eq!(bridge::check(&db).await.unwrap(), Vec::new(), "the bridge itself needs it nowhere");
+    assert_eq!(bridge::check(&db).await.unwrap(), Vec::new(), "the bridge itself does not need it");
     let told = bridge::try_out(&db).await.unwrap();
     assert!(told.iter().any(|it| it.contains("permission denied for table log")), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tables_that_cannot_be_written_are_unavailable_and_no_fault_of_ours() {
+async fn unwritable_emr_tables_return_503_not_500() {
     let (office, mut staff) = attached().await;
     let visit = json!({ "PatientID": 1002, "ProviderID": 1, "VisitType": "FOLLOWUP",
         "VisitDate": "2026-03-10",
@@ -138,7 +138,7 @@ async fn tables_that_cannot_be_written_are_unavailable_and_no_fault_of_ours() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_series_with_numbers_beyond_all_dates_has_the_days_that_there_are() {
+async fn a_series_that_exceeds_the_calendar_has_its_representable_days() {
     let (office, mut staff) = attached().await;
     let huge = "s:10:\"9999999999\"";
     let rule = |freq: &str, unit: i64| {

@@ -210,7 +210,7 @@ async fn locks_on_our_tables_block_no_emr_write() {
         20
     );
     assert_eq!(bridge::check(&office.db).await.unwrap(), Vec::new());
-    // If not even the missed change can be recorded, the comparison finds it.
+    // If even recording the missed change fails, the comparison finds it.
     let all = "do $$ declare it text; begin for it in select tablename from pg_tables where schemaname = \
         'partner_api' loop
         execute format('lock table partner_api.%I', it); end loop; end $$";

@@ -1,5 +1,5 @@
-//! The EMR's program upgrades its tables as if we were not there; the check names columns that the
-//! bridge misses, and a repair applies the missed changes.
+//! The EMR's program upgrades its tables as if the bridge did not exist; the check names columns
+//! that the bridge misses, and a repair applies the missed changes.
 
 use serde_json::json;
 use shared::tenant::{Bridge, bridge};

@@ -1,4 +1,4 @@
-//! Changes of the EMR that wait to be applied: none delays the others, and none is forgotten.
+//! Pending changes of the EMR: none delays the others, and none is lost.
 
 use serde_json::json;
 use shared::tenant::bridge;
@@ -126,7 +126,7 @@ async fn unknown(staff: &mut sqlx::PgConnection, time: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_unknown_missed_change_is_forgotten_only_by_a_whole_comparison() {
+async fn only_a_whole_comparison_clears_an_unidentified_missed_change() {
     let (office, mut staff) = attached().await;
     unknown(&mut staff, "10:00").await;
     let known = "select count(*) from bridge_failures where key = 0";
@@ -158,7 +158,7 @@ async fn an_unknown_missed_change_is_forgotten_only_by_a_whole_comparison() {
         run_sql(&office.db, "select bridge_go_on(1, false)").await;
     }
     assert_eq!(office.integer(known).await, 1);
-    // The same of one that could not even be recorded with the others.
+    // The same for one that could not be recorded with the others.
     run_sql(
         &office.db,
         "insert into bridge_late (apply, key, message) values ('bridge_apply_event', 0, 'late')",
@@ -171,7 +171,7 @@ async fn an_unknown_missed_change_is_forgotten_only_by_a_whole_comparison() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_repair_forgets_nothing_that_was_recorded_while_it_ran() {
+async fn a_repair_keeps_failures_that_were_recorded_while_it_ran() {
     let (office, mut staff) = attached().await;
     moved(&office, &mut staff, 3).await;
     // The repair is in the middle of its transaction until there is a row in `go`.
@@ -208,7 +208,7 @@ async fn a_repair_forgets_nothing_that_was_recorded_while_it_ran() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn neither_program_waits_for_a_patient_number_of_the_other() {
+async fn neither_program_waits_for_the_others_patient_number() {
     let (office, mut staff) = attached().await;
     let number = "insert into patient_data (pid, fname, lname) select max(pid) + 1, 'New', 'Of Staff' \
         from patient_data";
@@ -229,7 +229,7 @@ async fn neither_program_waits_for_a_patient_number_of_the_other() {
     let new = json!({ "FirstName": "Zoe", "LastName": "Quist", "EMail": "zoe@example.com" });
     ends("the new patient", office.post("/v1/DemoOffice/prospects", &new)).await.expect(201);
     run(&mut staff, "commit").await;
-    // If it is a table of very many, the API gives up early: 503, and not the EMR's.
+    // If the table is very large, the API gives up early with 503, and the EMR is not affected.
     run(&mut staff, &format!("begin; {}", vec![number; 40].join(";"))).await;
     let refused = ends("the new patient", office.post("/v1/DemoOffice/prospects", &new)).await;
     assert_eq!(refused.status.as_u16(), 503, "{}", refused.body);
@@ -240,7 +240,7 @@ async fn neither_program_waits_for_a_patient_number_of_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn partners_hear_of_each_visit_that_goes_with_its_patient() {
+async fn partners_get_an_event_for_each_visit_deleted_with_its_patient() {
     let (office, mut staff) = attached().await;
     for (time, code) in [("10:00", "-"), ("11:00", "-"), ("12:00", "x")] {
         run(&mut staff, &event(5, "1", "1002", "2031-03-10", time, 30)).await;

@@ -79,7 +79,7 @@ async fn the_migrate_function_attaches_maintains_and_detaches_a_practice() {
     let (status, said) = told(&office, "repair", None).await;
     assert!(status == Status::Usable && said.contains("rows, repaired 1"), "{said}");
 
-    // What a repair cannot help does not ask for one.
+    // A finding that a repair cannot correct does not suggest one.
     run(&mut program, "update openemr_postcalendar_events set pc_catid = 99").await;
     let (status, said) = told(&office, "check", None).await;
     assert!(

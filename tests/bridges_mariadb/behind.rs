@@ -32,7 +32,7 @@ async fn known(office: &Office) -> i64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn the_emrs_own_rows_decide_however_many_changes_wait() {
+async fn the_emrs_own_rows_decide_if_many_changes_wait() {
     let (office, emr) = attached().await;
     mariadb::run(
         &emr,
@@ -54,7 +54,7 @@ async fn the_emrs_own_rows_decide_however_many_changes_wait() {
         "2026-03-10", "VisitTime": "11:00", "VisitDuration": 30 });
     office.post(BOOK, &body).await.expect_problem(409, "PROVIDER_CONFLICT");
     assert_eq!(known(&office).await, 0, "our tables are behind");
-    assert_eq!(book(&office, 1002, "11:00").await.0, 201, "a free time can be booked all the same");
+    assert_eq!(book(&office, 1002, "11:00").await.0, 201, "a free time can still be booked");
     assert_eq!(known(&office).await, 1);
     clean(&office).await;
     assert_eq!(known(&office).await, 2);
@@ -111,7 +111,7 @@ async fn changes_that_cannot_be_applied_are_decided_by_the_emrs_own_rows() {
     clean(&office).await;
 }
 
-/// A practice without subscriptions is polled a few times an hour.
+/// A practice without subscriptions is polled only a few times an hour.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
 async fn the_poller_applies_changes_of_a_practice_that_nobody_subscribes_to() {

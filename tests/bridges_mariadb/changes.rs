@@ -1,4 +1,4 @@
-//! A change by the API writes what it changes, and keeps what the EMR has changed meanwhile.
+//! A change by the API writes only what it changes, and preserves concurrent changes by the EMR.
 
 use serde_json::json;
 use shared::tenant::bridge;
@@ -143,7 +143,7 @@ async fn a_caller_changes_the_row_as_the_emr_has_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn a_lost_change_is_undone_and_what_staff_changed_since_stays() {
+async fn a_lost_change_is_undone_but_later_changes_by_staff_stay() {
     let (office, emr, id) = with_visit().await;
     clean(&office).await;
     let mut lost = session(&office).await;
@@ -173,7 +173,7 @@ async fn a_lost_change_is_undone_and_what_staff_changed_since_stays() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn a_patient_that_the_emr_gives_another_number_is_another_patient() {
+async fn a_patient_with_a_new_number_in_the_emr_is_another_patient() {
     let (office, emr) = attached().await;
     mariadb::run(&emr, &event(5, "1", "1003", "2026-03-10", "10:00", 30));
     bridge::pull(&office.db).await.unwrap();

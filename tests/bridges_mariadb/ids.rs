@@ -19,7 +19,7 @@ async fn new_ids(office: &Office, time: &str) -> (i64, i64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn new_rows_get_ids_above_those_that_a_restored_database_has_lost() {
+async fn new_rows_get_ids_above_those_that_a_restored_database_lost() {
     let (office, emr) = attached().await;
     let mut session = session(&office).await;
     mariadb::run(
@@ -68,7 +68,7 @@ async fn new_rows_get_ids_above_those_that_a_restored_database_has_lost() {
 /// The backup lacks the latest visits and patients, which partners know by their ids.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn a_repair_after_mariadb_was_restored_gives_no_known_id_again() {
+async fn a_repair_after_a_restore_of_mariadb_reuses_no_known_id() {
     let (office, emr) = attached().await;
     let known = [new_ids(&office, "10:00").await, new_ids(&office, "11:00").await];
     clean(&office).await;
@@ -79,7 +79,11 @@ async fn a_repair_after_mariadb_was_restored_gives_no_known_id_again() {
     );
     bridge::load(&office.db, false, |_| true).await.unwrap();
     clean(&office).await;
-    assert_eq!(office.integer("select count(*) from patients").await, 3, "the repair removes what is gone");
+    assert_eq!(
+        office.integer("select count(*) from patients").await,
+        3,
+        "the repair removes rows that no longer exist"
+    );
     let (visit, patient) = new_ids(&office, "14:00").await;
     assert!(known.iter().all(|(v, p)| visit > *v && patient > *p), "{known:?} {visit} {patient}");
     clean(&office).await;

@@ -94,13 +94,13 @@ async fn an_open_emr_transaction_is_not_blocked_or_double_booked() {
     let (office, emr) = attached().await;
     let mut client = mariadb::Session::open(&emr);
     client.run(&format!("begin; {}", event(5, "1", "1001", "2026-03-10", "10:00", 30)));
-    // It may still be rolled back: the caller gets 503 and retries, and blocks nobody.
+    // It may still be rolled back: the caller gets 503, retries, and blocks nobody.
     assert_eq!(super::book(&office, 1002, "10:15").await.0, 503);
     ends("the EMR's next statement", async { client.run(&event(5, "1", "1001", "2026-03-10", "10:30", 30)) })
         .await;
     client.run("commit;");
     assert_eq!(super::book(&office, 1002, "10:15").await.0, 409);
-    // On another day, it is in nobody's way.
+    // On another day, it does not interfere.
     client.run(&format!("begin; {}", event(5, "1", "1001", "2026-02-10", "10:00", 30)));
     assert_eq!(super::book(&office, 1002, "14:00").await.0, 201);
     client.run("commit;");

@@ -46,7 +46,7 @@ const MENDED: &str = "drop trigger breaks_events; drop trigger breaks_changes; d
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn a_connection_that_breaks_within_a_call_is_503_and_leaves_nothing() {
+async fn a_connection_that_breaks_during_a_call_returns_503_and_leaves_nothing() {
     let (office, emr) = attached().await;
     assert_eq!(book(&office, 1001, "10:00").await.0, 201);
     clean(&office).await;
@@ -57,7 +57,7 @@ async fn a_connection_that_breaks_within_a_call_is_503_and_leaves_nothing() {
         is_unavailable(&office, method, path, &body).await;
     }
     mariadb::run(&emr, MENDED);
-    // The practice's database is asked again after a moment.
+    // The practice's database is tried again after a moment.
     ends("the practice is asked again", async {
         while bridge::pull(&office.db).await.is_err() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -71,7 +71,7 @@ async fn a_connection_that_breaks_within_a_call_is_503_and_leaves_nothing() {
 /// `MariaDB` was restarted, or a connection was idle for too long.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn a_connection_that_mariadb_has_closed_is_opened_again_unnoticed() {
+async fn a_connection_closed_by_mariadb_is_reopened_without_an_error() {
     let (office, emr) = attached().await;
     let mut session = session(&office).await;
     let connections = format!("select id from information_schema.processlist where user = '{emr}'");
@@ -147,7 +147,7 @@ async fn a_hanging_server_holds_at_most_four_backends_and_no_caller() {
         });
     }
     let mut watcher = session(&office).await;
-    ends("those who find no slot", async {
+    ends("calls that find no slot", async {
         for _ in 0..8 {
             let error = callers.join_next().await.unwrap().unwrap().unwrap_err();
             assert!(error.is_of_emr(), "{error:?}");

@@ -21,7 +21,7 @@ async fn told(office: &Office, emr: &str, change: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn a_deleted_patient_takes_its_visits_along_and_both_are_logged() {
+async fn deleting_a_patient_deletes_its_visits_and_logs_both() {
     let (office, emr) = attached().await;
     mariadb::run(&emr, &event(5, "1", "1003", "2031-03-10", "10:00", 30));
     let delete = "delete from patient_data where pid = 1003; delete from openemr_postcalendar_events;";
@@ -44,7 +44,7 @@ async fn a_renamed_category_renames_the_types_of_visits() {
 /// As for other events, no provider means all of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn an_event_without_a_provider_blocks_everybody_however_many_changes_wait() {
+async fn an_event_without_a_provider_blocks_everybody_even_if_many_changes_wait() {
     let (office, emr) = attached().await;
     mariadb::run(
         &emr,
@@ -72,7 +72,7 @@ async fn attaching_rejects_rows_that_are_not_the_emrs() {
 /// pull applies the time off, so that the trigger of `MariaDB` has nothing left to decide.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
-async fn time_off_that_is_applied_while_a_booking_waits_for_its_place_is_not_booked() {
+async fn a_booking_that_waits_for_its_place_is_not_placed_over_time_off_applied_meanwhile() {
     let (office, emr) = attached().await;
     mariadb::run(&emr, &super::behind::series("16:00"));
     let mut places = session(&office).await;

@@ -6,6 +6,7 @@ import { access } from './suites/access.js';
 import { administration } from './suites/administration.js';
 import { documentation } from './suites/documentation.js';
 import { everyPage } from './suites/every-page.js';
+import { guides } from './suites/guides.js';
 import { partner } from './suites/partner.js';
 import { size } from './suites/size.js';
 import { states } from './suites/states.js';
@@ -28,6 +29,7 @@ after(async () => {
 
 describe('access', () => access(world));
 describe('documentation', () => documentation(world));
+describe('guides', () => guides(world));
 describe('administration', () => administration(world));
 describe('partner', () => partner(world));
 describe('states', () => states(world));

@@ -3,7 +3,6 @@
 
 use std::sync::LazyLock;
 
-use aws_lambda_events::event::sqs::SqsEvent;
 use jiff::Timestamp;
 use shared::{
     auth::{api_key::ApiKey, token::TokenRing},
@@ -12,6 +11,7 @@ use shared::{
         search::{end_of_prefix, terms_of, words_of},
         webhook_event::{EventMessage, classify},
     },
+    function::sqs::SqsEvent,
 };
 
 static RING: LazyLock<TokenRing> = LazyLock::new(|| {
@@ -66,7 +66,7 @@ pub(crate) fn message(data: &[u8]) {
     }
     if let Ok(event) = serde_json::from_slice::<SqsEvent>(data) {
         for record in event.records {
-            let _ = serde_json::from_str::<EventMessage>(record.body.as_deref().unwrap_or_default());
+            let _ = serde_json::from_str::<EventMessage>(&record.body);
         }
     }
 }

@@ -17,7 +17,7 @@ COMMENT_WIDTH = 100
 FILE_LINES = 400
 FUNCTION_LINES = 70
 # Made by programs, or written by others.
-FOREIGN = ["infra/portal/vendor/*", "*.lock", "*package-lock.json", "*.pem", "*.svg", "*.sha256", "tests/reference/*.json"]
+FOREIGN = ["infra/portal/vendor/*", "infra/portal/docs/*", "*.lock", "*package-lock.json", "*.pem", "*.svg", "*.sha256", "tests/reference/*.json"]
 
 
 @dataclass(frozen=True)

@@ -37,11 +37,11 @@ use super::timeouts;
 pub(crate) fn template() -> &'static Template {
     static READ: LazyLock<Template> = LazyLock::new(|| {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
-        let world = LocalResources {
+        let local = LocalResources {
             sqs_endpoint: "http://127.0.0.1:9".into(),
             parameters: std::collections::BTreeMap::default(),
         };
-        Template::read(Path::new(path), &world).unwrap()
+        Template::read(Path::new(path), &local).unwrap()
     });
     &READ
 }

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 
 use super::{
     database::{self, Created, Engine},
-    fixture, timeouts,
+    fixture, large, timeouts,
 };
 
 const CATALOG: &str = "catalog";
@@ -28,8 +28,23 @@ enum Original {
     Postgres(String),
 }
 
-pub(super) async fn practice(engine: Engine, folder: &Path, practicepass: &str, time_zone: &str) -> Created {
-    let dsn = copy(engine, folder, practicepass, time_zone).await;
+/// How many rows a copy has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Size {
+    /// Those of the fixture.
+    Small,
+    /// Also those of `large`. On `PostgreSQL`, the database reports each statement's plan.
+    Large,
+}
+
+pub(super) async fn practice(
+    engine: Engine,
+    size: Size,
+    folder: &Path,
+    practicepass: &str,
+    time_zone: &str,
+) -> Created {
+    let dsn = copy(engine, size, folder, practicepass, time_zone).await;
     let created = database::open(dsn, practicepass, time_zone).await;
     if is_attached(engine, practicepass) && database::mariadb::is_attached() {
         database::mariadb::copy(&created.db, &database::new_name("emr")).await;
@@ -38,9 +53,9 @@ pub(super) async fn practice(engine: Engine, folder: &Path, practicepass: &str, 
 }
 
 /// Returns the catalog and its DSN.
-pub(super) async fn catalog(engine: Engine, folder: &Path) -> (CatalogDb, String) {
-    let dsn = copy(engine, folder, CATALOG, "UTC").await;
-    let catalogs = Catalogs::patient(8).with_timeouts(timeouts::DATABASE);
+pub(super) async fn catalog(engine: Engine, size: Size, folder: &Path) -> (CatalogDb, String) {
+    let dsn = copy(engine, size, folder, CATALOG, "UTC").await;
+    let catalogs = Catalogs::for_background_work(8).with_timeouts(timeouts::DATABASE);
     let (grant, now) = (CatalogGrant::for_operations(), super::NOW.parse().unwrap());
     let db = catalogs.open(&grant, now, async || Ok::<_, sql::Error>(dsn.as_str().into())).await.unwrap();
     (db, dsn)
@@ -54,8 +69,8 @@ fn is_attached(engine: Engine, name: &str) -> bool {
 }
 
 /// Each name has one time zone.
-async fn copy(engine: Engine, folder: &Path, name: &str, time_zone: &str) -> String {
-    match original(engine, name, time_zone).await {
+async fn copy(engine: Engine, size: Size, folder: &Path, name: &str, time_zone: &str) -> String {
+    match original(engine, size, name, time_zone).await {
         Original::Sqlite(bytes) => {
             let dsn = database::dsn(engine, folder, name).await;
             std::fs::write(dsn.strip_prefix("sqlite://").unwrap(), bytes).unwrap();
@@ -64,28 +79,34 @@ async fn copy(engine: Engine, folder: &Path, name: &str, time_zone: &str) -> Str
         Original::Postgres(original) => {
             let name = database::new_name(name);
             database::on_server(&format!("create database {name} template {original}")).await;
+            if size == Size::Large {
+                database::on_server(&large::reporting_plans(&name)).await;
+            }
             database::postgres_dsn(&name)
         }
     }
 }
 
-async fn original(engine: Engine, name: &str, time_zone: &str) -> Original {
-    static MADE: Mutex<Option<HashMap<(Engine, String), Original>>> = Mutex::const_new(None);
+async fn original(engine: Engine, size: Size, name: &str, time_zone: &str) -> Original {
+    static MADE: Mutex<Option<HashMap<(Engine, Size, String), Original>>> = Mutex::const_new(None);
     let mut made = MADE.lock().await;
     let made = made.get_or_insert_default();
-    let key = (engine, name.to_owned());
+    let key = (engine, size, name.to_owned());
     if !made.contains_key(&key) {
-        made.insert(key.clone(), make(engine, name, time_zone).await);
+        made.insert(key.clone(), make(engine, size, name, time_zone).await);
     }
     made[&key].clone()
 }
 
-async fn make(engine: Engine, name: &str, time_zone: &str) -> Original {
+async fn make(engine: Engine, size: Size, name: &str, time_zone: &str) -> Original {
     let folder = tempfile::tempdir().unwrap();
     let dsn = database::dsn(engine, folder.path(), name).await;
     if name == CATALOG {
         let db = catalog::migrate::migrate(&CatalogGrant::for_operations(), &dsn).await.unwrap();
         fixture::fill_catalog(&db).await;
+        if size == Size::Large {
+            large::fill_catalog(&db, engine).await;
+        }
         close(engine, folder.path(), &db, &dsn).await
     } else {
         let now = super::NOW.parse().unwrap();
@@ -93,6 +114,9 @@ async fn make(engine: Engine, name: &str, time_zone: &str) -> Original {
         fixture::fill(&db).await;
         if is_attached(engine, name) {
             database::attach(&db).await;
+        }
+        if size == Size::Large {
+            large::fill(&db, engine).await;
         }
         close(engine, folder.path(), &db, &dsn).await
     }

@@ -41,7 +41,8 @@ pub(super) fn grant(practicepass: &str) -> PracticeGrant {
 }
 
 pub(super) async fn open(dsn: String, practicepass: &str, time_zone: &str) -> Created {
-    let practices = shared::tenant::Practices::patient(8).with_timeouts(super::timeouts::DATABASE);
+    let practices =
+        shared::tenant::Practices::for_background_work(8).with_timeouts(super::timeouts::DATABASE);
     let location = shared::tenant::practices::Location { dsn: dsn.clone(), time_zone: time_zone.to_owned() };
     let now = super::NOW.parse().unwrap();
     let grant = grant(practicepass);

@@ -23,7 +23,7 @@ pub(crate) struct Received {
     url: String,
     slow_url: String,
     /// The number of entries rejected on the way.
-    pub(super) refused: Arc<AtomicUsize>,
+    pub(super) rejected: Arc<AtomicUsize>,
 }
 
 /// A message on its way to a function.
@@ -137,9 +137,9 @@ impl Address {
     }
 }
 
-/// Returns the queues for the product, which reject some entries of batches if `refusing`, and
+/// Returns the queues for the product, which reject some entries of batches if `rejecting`, and
 /// their consumer's side.
-pub(crate) async fn start(file: &Path, office: &str, refusing: bool) -> (Address, Received) {
+pub(crate) async fn start(file: &Path, office: &str, rejecting: bool) -> (Address, Received) {
     let own = external();
     let endpoint = match own.clone() {
         Some(endpoint) => endpoint,
@@ -155,15 +155,15 @@ pub(crate) async fn start(file: &Path, office: &str, refusing: bool) -> (Address
         let url = |name| format!("{endpoint}/000000000000/{name}");
         (url("EventsQueue"), url("SlowEventsQueue"), url("EventsDeadLetterQueue"))
     };
-    let (products_client, refused) = if refusing {
-        let (address, refused) = super::refusing::start(endpoint).await;
-        (self::client(&address), refused)
+    let (products_client, rejected) = if rejecting {
+        let (address, rejected) = super::rejecting_queue::start(endpoint).await;
+        (self::client(&address), rejected)
     } else {
         (client.clone(), Arc::default())
     };
     let address =
         Address { client: products_client, url: url.clone(), slow_url: slow_url.clone(), dead_letters_url };
-    (address, Received { client, url, slow_url, refused })
+    (address, Received { client, url, slow_url, rejected })
 }
 
 fn client(endpoint: &str) -> Client {

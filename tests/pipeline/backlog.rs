@@ -88,7 +88,7 @@ async fn a_backlog_advances_batch_by_batch_in_any_time_limit() {
         let no_time = office.app.clock.now();
         let run = log_poller::run(&office.app, ONCE, no_time, None);
         if turns % 6 == 0 {
-            // Killed in the middle of a slice; its lease expires.
+            // Killed in the middle of a batch; its lease expires.
             if cut_off_after(2 * turns, run).await.is_none() {
                 cut_off += 1;
             }

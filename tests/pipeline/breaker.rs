@@ -33,7 +33,7 @@ fn impatient(office: &Office) -> App {
     })
 }
 
-/// The endpoint never answers.
+/// Opens an endpoint that never responds.
 fn hangs(receiver: &Receiver) {
     receiver.otherwise(Answer::status(200).behind(&Gate::closed()));
 }
@@ -183,7 +183,7 @@ async fn a_slow_endpoint_uses_the_slow_lane_until_it_is_fast_again() {
         (DeliveryStatus::Delivered, 1, None)
     );
 
-    // For this process, every answer is slow.
+    // For this process, every response is slow.
     let demanding = office.another_app(|parts| parts.config.timeouts.quick_answer = Duration::ZERO);
     for (log_id, app) in (3..).zip([&office.app, &office.app, &office.app, &office.app, &demanding]) {
         let body = message(&office, log_id).await;

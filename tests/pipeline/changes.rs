@@ -28,8 +28,8 @@ use crate::{
 /// Concurrent deliveries to one endpoint.
 const PLACES: usize = 4;
 
-/// Makes eight deliveries, with four in progress during `change`. Returns how many had arrived when
-/// `change` was answered, and how many in the end.
+/// Makes eight deliveries, four of them in progress during `change`. Returns how many had arrived
+/// when `change` returned, and how many arrived in total.
 async fn calls_around(office: &Office, receiver: &Receiver, change: impl Future<Output = ()>) -> [usize; 2] {
     let gate = Gate::closed();
     receiver.otherwise(Answer::status(200).behind(&gate));
@@ -221,7 +221,7 @@ async fn a_sign_up_after_a_deletion_misses_no_event() {
         for _ in 0..4 {
             is_called(&current).await;
             office.delete("/v1/webhooks").await.expect(200);
-            // Nobody subscribes to these.
+            // No subscription covers these.
             events_until(written.load(Ordering::Relaxed) + 5).await;
             current = Receiver::start().await;
             sign_up(&office, &current.url, &["Claims"]).await;

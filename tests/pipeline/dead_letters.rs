@@ -10,7 +10,7 @@ use crate::{
 use shared::domain::delivery::DeliveryStatus;
 use webhook_fanout::Lane;
 
-/// The message of event 5, as an older function sees it that does not know its format.
+/// Makes the message of event 5 unreadable, as it is for an older function.
 fn as_the_faulty_function_reads(body: &str) -> String {
     if body.contains("\"logId\":5,") { body.replace("\"v\":1", "\"v\":2") } else { body.to_owned() }
 }

@@ -1,4 +1,4 @@
-//! A store that does not take what an attempt says about its endpoint.
+//! A store that rejects the writes about an endpoint's health.
 
 use std::{
     sync::{
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::office::{Answer, Office, Receiver, store_behind, store_that_throttles};
 
-/// Refuses each record of a success in the subscription, and nothing else.
+/// Returns a store that rejects only records of a success in the subscription.
 async fn forgets_successes(office: &Office) -> Store {
     store_behind(office, async |call| {
         !(call.operation == "UpdateItem" && call.body.contains("SET lastSuccessAt"))
@@ -27,7 +27,7 @@ async fn forgets_successes(office: &Office) -> Store {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_delivered_event_is_not_sent_again_although_its_endpoints_success_was_not_recorded() {
+async fn a_delivered_event_is_not_sent_again_even_if_the_success_is_unrecorded() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let store = forgets_successes(&office).await;
@@ -52,7 +52,7 @@ async fn a_delivered_event_is_not_sent_again_although_its_endpoints_success_was_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_retry_and_a_test_that_were_delivered_are_told_as_successes_although_that_was_not_recorded() {
+async fn a_delivered_retry_or_test_is_reported_as_a_success_even_if_unrecorded() {
     let receiver = Receiver::start().await;
     let mut office = office_with(&receiver).await;
     let body = message(&office, 1).await;
@@ -71,7 +71,7 @@ async fn a_retry_and_a_test_that_were_delivered_are_told_as_successes_although_t
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failure_whose_endpoints_health_was_not_recorded_is_attempted_again() {
+async fn a_failure_is_attempted_again_if_the_endpoints_health_is_unrecorded() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let store = store_behind(&office, async |call| !call.body.contains("SET failingSince")).await;

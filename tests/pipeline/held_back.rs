@@ -41,7 +41,7 @@ async fn rejects(office: &Office, subscription: &mut Subscription) {
     office.app.control.note_rejection(subscription, None, second, error(office)).await.unwrap();
 }
 
-/// The time in the subscription's place in the list, if it has one.
+/// Returns the time at which the subscription is listed, if it is.
 async fn place(office: &Office) -> Option<String> {
     let at = crate::office::template().tables.iter().position(|it| it.id == "ControlTable").unwrap();
     let key = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
@@ -91,7 +91,7 @@ async fn a_subscription_is_in_the_list_exactly_while_it_is_held_back() {
     rejects(&office, &mut stale).await;
     assert_eq!(place(&office).await, until_changed, "the record counts, not what its writer knows");
 
-    // A new secret changes nothing, another URL forgets everything.
+    // A new secret changes nothing; another URL resets everything.
     office.post("/v1/webhooks/rotate-secret", &json!({})).await.expect(200);
     assert_eq!(place(&office).await, until_changed);
     crate::webhooks::sign_up(&office, &Receiver::start().await.url, &["Claims"]).await;
@@ -105,7 +105,7 @@ async fn a_subscription_is_in_the_list_exactly_while_it_is_held_back() {
 }
 
 #[tokio::test]
-async fn a_change_that_could_not_be_listed_is_listed_with_the_next() {
+async fn a_change_that_failed_to_be_listed_is_listed_with_the_next() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let store = store_behind(&office, async |call| !call.body.contains("SET heldBackPk")).await;
@@ -113,13 +113,13 @@ async fn a_change_that_could_not_be_listed_is_listed_with_the_next() {
     store.note_slow(&mut known, office.app.clock.now()).await.unwrap();
     assert_eq!(breakers(&office, "").await, []);
     let slow = [("DemoOffice".to_owned(), "slow".to_owned())];
-    assert_eq!(breakers(&office, "DemoOffice").await, slow, "of one practice, the records are read");
+    assert_eq!(breakers(&office, "DemoOffice").await, slow, "for one practice, the records are read");
     office.app.control.note_slow(&mut known, office.app.clock.now()).await.unwrap();
     assert_eq!(breakers(&office, "").await, slow);
 }
 
 #[tokio::test]
-async fn a_pace_that_has_expired_is_not_shown_and_hides_none_that_applies() {
+async fn an_expired_pace_is_not_shown_and_hides_no_current_one() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let mut held = subscription(&office).await;
@@ -142,7 +142,7 @@ async fn a_pace_that_has_expired_is_not_shown_and_hides_none_that_applies() {
         assert_eq!(found.unwrap().len(), usize::from(expected.is_some()), "{time}");
         assert_eq!(breakers(&office, "OtherOffice").await, [], "{time}");
     }
-    // Paces remain in the records of five, and nothing is read of them.
+    // The records of five still have paces, but are not read.
     let demo = office.db.practicepass();
     for number in 11..=14 {
         subscribe(&office, demo, number, &[EventScope::Claims]).await;
@@ -199,7 +199,7 @@ async fn multiply(office: &Office) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_a_hundred_thousand_subscriptions_those_that_are_held_back_are_found_in_a_few_calls() {
+async fn a_few_calls_find_the_held_back_among_a_hundred_thousand_subscriptions() {
     if external().is_some() {
         return;
     }

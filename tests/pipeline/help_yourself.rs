@@ -261,7 +261,7 @@ async fn a_replay_with_an_idempotency_key_sends_nothing_twice() {
     let (first, second) = (ask().await, ask().await);
     assert_eq!(first.expect(201), second.expect(201));
     assert_eq!(second.header("idempotent-replayed"), "true");
-    // As if the first answer had been lost with its record: the replay has the same name.
+    // As if the first response and its record were lost: the replay has the same name.
     let key = first.body["data"]["replay"].as_str().unwrap();
     deliver(&office).await;
     let replayed = format!("{}#{key}", delivery_key(&office, 1));
@@ -344,7 +344,7 @@ async fn a_replay_is_queued_separately_from_current_events() {
 }
 
 #[tokio::test]
-async fn a_key_that_comes_again_after_its_day_names_the_same_replay_only_for_the_same_body() {
+async fn a_key_reused_after_a_day_names_the_same_replay_only_with_the_same_body() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let body = message(&office, 1).await;

@@ -105,7 +105,7 @@ async fn practices_that_failed_before_wait_only_for_each_other() {
         for number in 1..=HANGING {
             put(&office, &name(number), "env:DSN_DEMOOFFICE").await;
         }
-        // Now they hang, and nothing ends them.
+        // Now they hang until the end.
         eventually("those that are tried again", async || (waiting().await >= 4).then_some(())).await;
         write_and_await_events(&office, 2..=5).await;
         lock.end(Ok::<_, shared::sql::Error>(())).await.unwrap();

@@ -1,5 +1,5 @@
-//! Endpoints that ask for half a day, longer than SQS can delay a message: nothing is sent to them
-//! meanwhile, and the poller brings everything back afterward.
+//! Endpoints that request half a day, which is longer than SQS can delay a message: nothing is sent
+//! to them meanwhile, and the poller requeues everything afterward.
 
 use jiff::SignedDuration;
 use shared::domain::delivery::DeliveryStatus;
@@ -33,7 +33,7 @@ async fn send_slowly(office: &Office, body: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_endpoint_that_asks_for_a_day_is_left_alone_for_half_of_it_and_then_gets_everything() {
+async fn an_endpoint_that_requests_a_day_is_not_called_for_half_of_it_and_then_gets_everything() {
     for status in [429, 503] {
         let receiver = Receiver::start().await;
         let office = office_with(&receiver).await;
@@ -53,7 +53,7 @@ async fn an_endpoint_that_asks_for_a_day_is_left_alone_for_half_of_it_and_then_g
         empty(&office).await;
         office.set_time("2026-03-09T23:59:00Z");
         poll(&office).await;
-        assert_eq!(queued(&office).await, Vec::<String>::new(), "{status}: neither is due");
+        assert_eq!(queued(&office).await, Vec::<String>::new(), "{status}: both are due later");
 
         // One of them probes, and the other may have to wait for it.
         for minute in 1..=5 {
@@ -73,7 +73,7 @@ async fn an_endpoint_that_asks_for_a_day_is_left_alone_for_half_of_it_and_then_g
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_poller_brings_back_into_a_long_hold_waits_for_its_end_and_not_for_the_poller() {
+async fn a_delivery_requeued_during_a_long_hold_waits_for_its_end_and_not_for_the_poller() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let (one, two) = (message(&office, 1).await, message(&office, 2).await);
@@ -82,11 +82,11 @@ async fn what_the_poller_brings_back_into_a_long_hold_waits_for_its_end_and_not_
     attempt(&office, &two, 1).await;
     receiver.then(Answer::status(503).header("retry-after", "43200"));
     attempt(&office, &one, 1).await;
-    // As the poller does with what it sends.
+    // As the poller does with messages that it sends.
     let later = office.app.clock.now() + SignedDuration::from_mins(15);
     office.app.control.put_off(&delivery(&office, 2).await, later).await.unwrap();
     attempt(&office, &two, 2).await;
     let next = delivery(&office, 2).await.next_attempt_at.unwrap();
     let end = "2026-03-10T00:00:00Z".parse().unwrap();
-    assert!(next >= end, "it would come back every quarter of an hour: {next}");
+    assert!(next >= end, "it would be requeued every quarter of an hour: {next}");
 }

@@ -122,7 +122,7 @@ async fn concurrent_rejections_lower_the_rate_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_event_that_only_gets_429_finally_fails() {
+async fn an_event_that_only_gets_429_fails_in_the_end() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let one = message(&office, 1).await;
@@ -188,12 +188,12 @@ async fn a_slot_is_void_after_a_rejection_that_began_another_series() {
     reject(&office, Some(&slots[1]), 1).await;
     office.set_time("2026-03-09T12:00:03.2Z");
     let void = slots.into_iter().find(|it| it.instant() >= office.app.clock.now()).unwrap();
-    // Others are before it in the line of the new series.
+    // Others are ahead of it in the new series.
     take(&office, 60).await;
     send(&office, Lane::Slow, &[&in_slot(&one, void)]).await;
     assert_eq!(receiver.received().len(), 0);
     let next = delivery(&office, 1).await.next_attempt_at.unwrap();
-    assert!(next > void.instant(), "it has a slot at the end of the line: {next}");
+    assert!(next > void.instant(), "it has the last slot: {next}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

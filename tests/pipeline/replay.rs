@@ -68,7 +68,7 @@ async fn a_replay_resends_the_failed_events_of_a_period_under_the_same_ids() {
 }
 
 #[tokio::test]
-async fn a_replay_of_failures_leaves_out_what_a_retry_delivered_and_what_is_still_attempted() {
+async fn a_replay_of_failures_omits_deliveries_that_succeeded_or_are_still_attempted() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     // 1 is delivered by a retry, 2 waits for its next attempt, 3 has used up all attempts.
@@ -99,5 +99,5 @@ async fn a_replay_of_failures_leaves_out_what_a_retry_delivered_and_what_is_stil
         ids
     };
     assert_eq!(sent(false, "r1").await, [3]);
-    assert_eq!(sent(true, "r2").await, [1, 3], "all includes what a retry delivered");
+    assert_eq!(sent(true, "r2").await, [1, 3], "all includes deliveries that a retry made");
 }

@@ -197,7 +197,7 @@ async fn a_restart_a_jump_and_an_unreadable_row_each_raise_one_alarm() {
     faults("a row of the log can't be read; it is passed").await;
     office.sql("delete from log").await;
     write_others(&office, 1..=1).await;
-    faults("the log was restored or began anew; event ids have a new epoch").await;
+    faults("the log was restored or started over; event ids have a new epoch").await;
 }
 
 async fn a_practice_that_is_removed_and_added_again_has_new_event_ids(office: Office) {

@@ -89,9 +89,9 @@ async fn two_pollers_send_every_committed_row_despite_lost_progress() {
     assert_eq!(committed.len(), 288);
     assert!(sent.is_subset(&committed), "a rolled-back row was sent as an event");
     assert!(
-        office.refused() > 20,
+        office.rejected_entries() > 20,
         "the queue rejected {} entries: too few to prove anything",
-        office.refused()
+        office.rejected_entries()
     );
     assert!(polls.into_inner() > 10);
 }

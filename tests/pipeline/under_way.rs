@@ -1,5 +1,5 @@
-//! Attempts that take long: what lists show of them, what a retry does beside them, and that
-//! nothing waits for them.
+//! Long attempts: how lists show them, how a retry works beside them, and that nothing waits for
+//! them.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn listed(office: &Office) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_attempt_that_was_answered_with_429_is_counted_in_every_list() {
+async fn an_attempt_that_got_429_is_counted_in_every_list() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let body = message(&office, 1).await;
@@ -115,7 +115,7 @@ async fn retried_beside(status: u16) -> (Office, Receiver, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_retry_beside_an_attempt_that_fails_settles_the_delivery() {
+async fn a_successful_retry_beside_a_failing_attempt_ends_the_delivery() {
     let (office, receiver, body) = retried_beside(500).await;
     let settled = delivery(&office, 1).await;
     assert_eq!((settled.status, settled.next_attempt_at), (DeliveryStatus::Cancelled, None));
@@ -129,7 +129,7 @@ async fn a_retry_beside_an_attempt_that_fails_settles_the_delivery() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_retry_beside_an_attempt_that_succeeds_leaves_the_delivery_delivered() {
+async fn a_retry_beside_a_successful_attempt_leaves_the_delivery_delivered() {
     let (office, receiver, body) = retried_beside(200).await;
     assert_eq!(delivery(&office, 1).await.status, DeliveryStatus::Delivered);
     attempt(&office, &body, 3).await;
@@ -139,7 +139,7 @@ async fn a_retry_beside_an_attempt_that_succeeds_leaves_the_delivery_delivered()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_waits_for_a_place_at_a_slow_endpoint_goes_to_the_slow_lane_with_its_batch() {
+async fn a_delivery_that_waits_for_a_slow_endpoint_goes_to_the_slow_lane_with_its_batch() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let mut bodies = Vec::new();
@@ -168,7 +168,7 @@ async fn what_waits_for_a_place_at_a_slow_endpoint_goes_to_the_slow_lane_with_it
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_misses_its_slot_because_calls_take_long_waits_for_the_next_in_the_queue() {
+async fn a_delivery_that_misses_its_slot_waits_for_the_next_one_in_the_queue() {
     let receiver = Receiver::start().await;
     let office = office_with(&receiver).await;
     let mut bodies = Vec::new();

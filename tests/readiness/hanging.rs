@@ -5,21 +5,14 @@ use std::time::Duration;
 use aws_sdk_dynamodb::config::{
     BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig, timeout::TimeoutConfig,
 };
-use axum::{
-    Router,
-    body::{Body, Bytes},
-    extract::State,
-    http::{HeaderMap, Request, StatusCode},
-    response::{IntoResponse, Response},
-};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
 use shared::control::{Queue, Store};
 
 use super::{arrange, check, read, wrong};
-use crate::office::{Engine, Office, ends};
+use crate::office::{
+    Engine, Office,
+    aws_proxy::{self, AwsCall},
+    ends,
+};
 
 /// Returns a configuration whose client waits forever.
 macro_rules! patient {
@@ -69,34 +62,16 @@ async fn a_hanging_queue_times_out_and_delays_no_other_check() {
     assert_eq!(check(&data, "events")["detail"], "There was no response within 500 ms.");
 }
 
-#[derive(Clone)]
-struct Way {
-    endpoint: String,
-    client: Client<HttpConnector, Body>,
-}
-
 /// Starts a proxy to DynamoDB on which requests for the deliveries table hang forever; returns its
 /// address.
 async fn hanging_deliveries(office: &Office) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let way = Way { endpoint: office.store_endpoint.clone(), client };
-    let routes = Router::new().fallback(pass).with_state(way);
-    tokio::spawn(async move { axum::serve(listener, routes).await });
-    address
-}
-
-async fn pass(State(way): State<Way>, headers: HeaderMap, body: Bytes) -> Response {
-    if String::from_utf8_lossy(&body).contains("Deliveries") {
-        std::future::pending::<()>().await;
-    }
-    let mut request = Request::post(&way.endpoint).body(Body::from(body)).unwrap();
-    *request.headers_mut() = headers;
-    match way.client.request(request).await {
-        Ok(response) => response.map(Body::new),
-        Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
-    }
+    let answer = async |call: AwsCall| {
+        if call.body.contains("Deliveries") {
+            std::future::pending::<()>().await;
+        }
+        call.forward().await
+    };
+    aws_proxy::before(office.store_endpoint.clone(), answer).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

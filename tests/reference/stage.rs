@@ -19,11 +19,13 @@ use crate::{
 /// The log row of the delivery that failed.
 const LAST_LOG_ID: i64 = 14_656_636;
 
-/// The state at the start, except for the rows that examples use.
+/// The state at the start, except for the rows that examples use. The ids of a large office's
+/// further rows are higher.
 const PRACTICE: &str = "
-delete from visits; delete from schedule_exceptions; delete from patient_tags; delete from ticket_history;
-delete from ticket_comments; delete from tickets;
-delete from patients where patient_id > 1003; delete from tags where tag_id > 2;
+delete from visits where visit_id < 100000; delete from schedule_exceptions where exception_id < 100000;
+delete from patient_tags where patient_id < 100000; delete from ticket_history where history_id < 100000;
+delete from ticket_comments where comment_id < 100000; delete from tickets where ticket_id < 100000;
+delete from patients where patient_id > 1003 and patient_id < 100000; delete from tags where tag_id > 2;
 update visit_types set active = (visit_type <> 'Retired');
 update patients set email = 'ada@example.com', phone = '212-555-0123', nick_name = null, gender = null, \
 cell_phone = null
@@ -74,10 +76,11 @@ pub(crate) struct Stage {
 }
 
 /// The request to send: the example's, with values that only this office has.
+#[derive(Clone)]
 pub(crate) struct Sent {
     method: String,
-    path: String,
-    body: Option<Value>,
+    pub(crate) path: String,
+    pub(crate) body: Option<Value>,
 }
 
 impl Sent {
@@ -91,7 +94,10 @@ impl Sent {
 
 impl Stage {
     pub(crate) async fn open(engine: Engine) -> Self {
-        let office = Office::open(engine).await;
+        Self::of(Office::open(engine).await).await
+    }
+
+    pub(crate) async fn of(office: Office) -> Self {
         // The retried delivery is the tenth.
         for _ in 1..10 {
             office.app.control.next_delivery_id().await.unwrap();

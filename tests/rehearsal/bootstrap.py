@@ -17,7 +17,7 @@ RUNTIME = os.environ["AWS_LAMBDA_RUNTIME_API"]
 INVOCATIONS = queue.Queue()
 
 
-class Door(http.server.BaseHTTPRequestHandler):
+class Forwarder(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_):
@@ -63,7 +63,7 @@ class Door(http.server.BaseHTTPRequestHandler):
     do_GET = do_POST = handle_one
 
 
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Door)
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Forwarder)
 server.daemon_threads = True
 threading.Thread(target=server.serve_forever, daemon=True).start()
 sys.exit(subprocess.run([PROGRAM], env=os.environ | {"AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{server.server_port}"}, check=False).returncode)

@@ -22,7 +22,7 @@ use crate::{running::Stack, telemetry::lines, wait::until};
 
 const ENDPOINTS: usize = 10;
 /// How many of them fail, each in its own way.
-const ILL: usize = 3;
+const FAILING: usize = 3;
 /// Rows per burst. The next burst is written when the previous one has arrived.
 const BURST: u32 = 5;
 const BURSTS: u32 = 8;
@@ -144,7 +144,7 @@ async fn endpoints_that_hang_fail_or_drip_do_not_delay_the_others() {
         subscriptions.push(sign_up(&stack, &endpoint, number).await);
         endpoints.push(endpoint);
     }
-    let (ill, well) = endpoints.split_at(ILL);
+    let (failing, healthy) = endpoints.split_at(FAILING);
     stack.emit("Claims", BURST).await;
     until("the first events at all endpoints", async || {
         let taken: Vec<usize> = endpoints.iter().map(|it| it.taken()).collect();
@@ -152,12 +152,12 @@ async fn endpoints_that_hang_fail_or_drip_do_not_delay_the_others() {
     })
     .await;
 
-    for (endpoint, mood) in ill.iter().zip([Mood::Hangs, Mood::Fails, Mood::Drips]) {
+    for (endpoint, mood) in failing.iter().zip([Mood::Hangs, Mood::Fails, Mood::Drips]) {
         *endpoint.mood.lock().unwrap() = mood;
     }
-    write(&stack, well).await;
+    write(&stack, healthy).await;
     let rows = usize::try_from(BURST * BURSTS).unwrap();
-    let tried: Vec<usize> = ill.iter().map(|it| it.tried()).collect();
+    let tried: Vec<usize> = failing.iter().map(|it| it.tried()).collect();
     println!("{rows} rows reached the healthy endpoints; the failing ones got {tried:?} of them");
     for (mood, tried) in [("hangs", tried[0]), ("drips", tried[2])] {
         assert!((1..=rows / 2).contains(&tried), "the endpoint that {mood} got {tried} of {rows} rows");
@@ -176,8 +176,8 @@ async fn endpoints_that_hang_fail_or_drip_do_not_delay_the_others() {
     until("three open circuits", async || {
         let shown = breakers(&stack).await?;
         let all = shown.as_array().unwrap();
-        let parked = all.iter().filter(|it| held_back(&it["state"])).count();
-        if (parked, all.len()) == (ILL, ILL) { Ok(()) } else { Err(shown.to_string()) }
+        let held = all.iter().filter(|it| held_back(&it["state"])).count();
+        if (held, all.len()) == (FAILING, FAILING) { Ok(()) } else { Err(shown.to_string()) }
     })
     .await;
 

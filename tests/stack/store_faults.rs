@@ -16,7 +16,7 @@ const FAULTS: [Fault; 5] = [
     Fault::Error(400, "ProvisionedThroughputExceededException"),
     Fault::Error(500, "InternalServerError"),
     Fault::Refused,
-    Fault::Silence,
+    Fault::NoResponse,
 ];
 /// Environments per function, the stack's default.
 const ENVIRONMENTS: usize = 4;

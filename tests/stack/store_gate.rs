@@ -38,7 +38,7 @@ pub(crate) enum Fault {
     Of(&'static str),
     /// Three in ten requests fail.
     Sometimes,
-    Silence,
+    NoResponse,
     /// Connections are refused.
     Refused,
 }
@@ -141,7 +141,7 @@ impl Shared {
             Fault::Of(text) if String::from_utf8_lossy(&body).contains(text) => {
                 return self.fail(500, "InternalServerError");
             }
-            Fault::Silence | Fault::Refused => return std::future::pending().await,
+            Fault::NoResponse | Fault::Refused => return std::future::pending().await,
             Fault::None | Fault::Of(_) | Fault::Sometimes => {}
         }
         let upstream = self.upstream().await;

@@ -555,7 +555,7 @@ class Where(Scripts):
     def test_a_stack_name_in_two_regions_has_a_file_for_each(self):
         self.assertEqual(self.deploy("--parameter-overrides", "LogLevel=debug", answers=[new()]), 0, self.said)
         self.assertEqual(self.deploy("--region", "eu-west-1", "--profile", "other", answers=[new()]), 0, self.said)
-        self.assertEqual({path.name: settings.kept_in(path) for path in (self.project / "infra/stacks").iterdir()},
+        self.assertEqual({path.name: settings.saved_in(path) for path in (self.project / "infra/stacks").iterdir()},
                          {"prod.toml": {"region": "us-east-1"}, "prod.eu-west-1.toml": {"region": "eu-west-1", "profile": "other"}})
         for script, *arguments in self.SCRIPTS:
             cases = [(("--region", "eu-west-1"), "us-east-1", "eu-west-1"), (("--region=us-east-1",), "eu-west-1", "us-east-1"), ((), "eu-west-1", "eu-west-1"),

@@ -3,7 +3,10 @@
 use jiff::civil::Date;
 use shared::{
     api::{ApiError, ApiResult, Code, Tenant, scope::Providers},
-    domain::{ids::ProviderId, schedule::Calendar},
+    domain::{
+        ids::ProviderId,
+        schedule::{Calendar, Minutes},
+    },
     listed_text,
     tenant::{
         calendar::{self, AvailabilityQuery, CalendarLookup},
@@ -38,15 +41,39 @@ pub(crate) async fn read(
     dates: (Date, Date),
 ) -> ApiResult<Calendar> {
     let visit_type = VisitTypeParam::stored(visit_type, tenant).await?;
-    let query = AvailabilityQuery {
-        provider,
-        visit_type: visit_type.as_deref(),
-        dates,
-        now: tenant.now,
-        except: None,
-    };
+    let query = query(tenant, provider, visit_type.as_deref(), dates);
     let mut conn = tenant.db.connection().await?;
-    match calendar::read(&mut conn, tenant.db.time_zone(), &query).await? {
+    found(calendar::read(&mut conn, tenant.db.time_zone(), &query).await?)
+}
+
+/// Reads as much of the provider's calendar as it takes to find the first start for a visit.
+///
+/// # Errors
+/// The same as for [`read`].
+pub(crate) async fn read_first_free(
+    tenant: &Tenant<Providers>,
+    provider: ProviderId,
+    visit_type: Option<&VisitTypeParam>,
+    dates: (Date, Date),
+    duration: Minutes,
+) -> ApiResult<Calendar> {
+    let visit_type = VisitTypeParam::stored(visit_type, tenant).await?;
+    let query = query(tenant, provider, visit_type.as_deref(), dates);
+    let mut conn = tenant.db.connection().await?;
+    found(calendar::read_first_free(&mut conn, tenant.db.time_zone(), &query, duration).await?)
+}
+
+fn query<'a>(
+    tenant: &Tenant<Providers>,
+    provider: ProviderId,
+    visit_type: Option<&'a str>,
+    dates: (Date, Date),
+) -> AvailabilityQuery<'a> {
+    AvailabilityQuery { provider, visit_type, dates, now: tenant.now, except: None }
+}
+
+fn found(lookup: CalendarLookup) -> ApiResult<Calendar> {
+    match lookup {
         CalendarLookup::Calendar(calendar) => Ok(*calendar),
         CalendarLookup::NoProvider => Err(ApiError::not_found()),
         CalendarLookup::NoVisitType => {

@@ -89,7 +89,8 @@ pub(crate) async fn find_next_slot(
     let search_window_days = max_days.map_or(365, |it| it.0);
     let today = tenant.db.time_zone().to_datetime(tenant.now).date();
     let last = today.saturating_add(Span::new().days(search_window_days - 1));
-    let calendar = calendar::read(&tenant, id, visit_type.as_ref(), (today, last)).await?;
+    let calendar =
+        calendar::read_first_free(&tenant, id, visit_type.as_ref(), (today, last), duration).await?;
     let the_next_slot =
         calendar.next_slot(duration).map(|(date, time)| NextSlot { provider_id: id.to_string(), date, time });
     Ok(Data { data: NextSlotBody { provider_id: id, duration, search_window_days, the_next_slot } })

@@ -54,8 +54,12 @@ pub(crate) async fn list_articles(
         search_texts::index_before_search(&catalog.db, &[articles::SEARCHED]).await;
     }
     let mut conn = catalog.db.connection().await?;
-    let total = articles::count(&mut conn, &filter).await?;
     let page = articles::page(&mut conn, &filter, paging.limit, paging.offset()).await?;
-    let data: Vec<ArticleBody> = page.into_iter().map(Into::into).collect();
-    Ok(Page { count: data.len(), data, pagination: paging.of(total) })
+    let length = match page.length() {
+        Some(length) => length,
+        None => page.counted(articles::count(&mut conn, &filter).await?),
+    };
+    let pagination = paging.of(length, page.has_more);
+    let data: Vec<ArticleBody> = page.rows.into_iter().map(Into::into).collect();
+    Ok(Page { count: data.len(), data, pagination })
 }

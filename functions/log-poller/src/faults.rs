@@ -34,7 +34,7 @@ pub(crate) fn restarted(practicepass: &PracticePass, before: LogId, after: &LogP
         lastLogId = before.0,
         readAgainAfter = after.top.0,
         epoch = after.epoch,
-        "the log was restored or began anew; event ids have a new epoch"
+        "the log was restored or started over; event ids have a new epoch"
     );
 }
 

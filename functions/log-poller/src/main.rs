@@ -12,7 +12,7 @@ const CONNECTIONS: u32 = 2;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let app = App::new(Parts { practices: Practices::patient(CONNECTIONS), ..Parts::from_env() });
+    let app = App::new(Parts { practices: Practices::for_background_work(CONNECTIONS), ..Parts::from_env() });
     shared::function::run(env!("CARGO_PKG_NAME"), app, async |app, event: LambdaEvent<Poll>| {
         let timeout = Timestamp::try_from(event.context.deadline()).unwrap_or(Timestamp::MAX);
         let deadline = end_of_run(app.clock.now(), timeout);

@@ -54,7 +54,7 @@ async fn take_turn(
     let grant = PracticeGrant::for_operations(lease.practicepass().clone());
     let db = in_time(app, app.open(&grant)).await?;
     // Before reading the log, so that the events of applied changes are sent now. An EMR on its own
-    // server may be down; the API's own events are sent all the same.
+    // server may be down; the API's own events are still sent.
     if let Err(error) = in_time(app, bridge::pull(&db)).await {
         tracing::warn!(practice = %lease.practicepass(), %error,
             "changes of the practice's EMR could not be pulled");

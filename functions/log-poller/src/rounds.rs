@@ -63,6 +63,9 @@ struct Tally {
 }
 
 /// A practice whose last poll failed.
+///
+/// Needs no circuit breaker beyond the database's own: nothing else calls this practice in the run,
+/// so the next poll is the probe.
 struct PracticeFailure {
     /// The number of consecutive failures.
     failures: u32,
@@ -72,9 +75,14 @@ struct PracticeFailure {
     since: Timestamp,
 }
 
-/// The state of a run's list of practices with subscriptions.
+/// A run's list of practices with subscriptions.
 #[derive(Default)]
 struct List {
+    practices: Vec<PracticePass>,
+    /// When the list is read again.
+    again: Option<Instant>,
+    /// Why it could not be read in the last round in which that failed.
+    failed: Option<control::Error>,
     /// The version at the last read.
     version: Option<i64>,
     /// Until then the list is read again, even if its version is unchanged.
@@ -82,6 +90,30 @@ struct List {
 }
 
 impl List {
+    /// Reads the list if it is time to. If that fails, the practices listed before remain.
+    async fn refresh(&mut self, app: &App, leases: &Leases, schedule: Poll, deadline: Timestamp) {
+        if self.again.is_some_and(|again| Instant::now() < again) {
+            return;
+        }
+        // A run without time polls each practice once, so it must know them.
+        let is_first = self.version.is_none() && self.failed.is_none();
+        let least = if is_first { FIRST_LIST } else { Duration::ZERO };
+        let left = time_left(app, deadline).max(least);
+        match timeout(left, self.read(app, schedule)).await.unwrap_or_else(late) {
+            Ok(changed) => {
+                if let Some(listed) = changed {
+                    self.practices = listed;
+                    leases.release_others(app, &self.practices).await;
+                }
+                self.again = Some(Instant::now() + LIST_EVERY);
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot list the practices with subscriptions");
+                self.failed = Some(error);
+            }
+        }
+    }
+
     /// Returns the schedule's practices with subscriptions; `None` if they are unchanged.
     async fn read(&mut self, app: &App, schedule: Poll) -> control::Result<Option<Vec<PracticePass>>> {
         let version = app.control.subscriptions_version().await?;
@@ -114,32 +146,11 @@ pub(crate) async fn run(
     let mut under_way = FuturesUnordered::new();
     let mut busy: HashSet<PracticePass> = HashSet::new();
     let mut tally = Tally::default();
-    let mut practices: Vec<PracticePass> = Vec::new();
     let mut list = List::default();
-    let mut list_again = Instant::now();
-    let mut failed = None;
     loop {
-        if Instant::now() >= list_again {
-            // A run without time polls each practice once, so it must know them.
-            let is_first = list.version.is_none() && failed.is_none();
-            let least = if is_first { FIRST_LIST } else { Duration::ZERO };
-            let left = time_left(app, deadline).max(least);
-            match timeout(left, list.read(app, schedule)).await.unwrap_or_else(late) {
-                Ok(None) => list_again = Instant::now() + LIST_EVERY,
-                Ok(Some(listed)) => {
-                    practices = listed;
-                    leases.release_others(app, &practices).await;
-                    list_again = Instant::now() + LIST_EVERY;
-                }
-                // The practices listed before are still polled.
-                Err(error) => {
-                    tracing::error!(%error, "cannot list the practices with subscriptions");
-                    failed = Some(error);
-                }
-            }
-        }
+        list.refresh(app, leases, schedule, deadline).await;
         let begun = Instant::now();
-        for practice in &practices {
+        for practice in &list.practices {
             let health = tally.failing.get(practice);
             if busy.contains(practice) || health.is_some_and(|it| begun < it.again) {
                 continue;
@@ -188,9 +199,9 @@ pub(crate) async fn run(
         PracticesFailed = tally.failing.len(),
         "polled"
     );
-    match failed {
+    match list.failed {
         Some(error) => Err(error),
-        None => Ok(Polled { practices: practices.into_iter().collect(), failing: tally.failing() }),
+        None => Ok(Polled { practices: list.practices.into_iter().collect(), failing: tally.failing() }),
     }
 }
 

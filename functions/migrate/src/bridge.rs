@@ -31,7 +31,7 @@ pub(crate) async fn run(app: &App, task: &BridgeTask, deadline: Timestamp) -> Re
     let location = Location { dsn: dsn.to_string(), time_zone: entry.time_zone };
     let grant = PracticeGrant::for_operations(entry.practicepass);
     // A load may take as long as a migration, unlike a call.
-    let practices = Practices::patient(1).with_timeouts(Timeouts::OF_MIGRATIONS);
+    let practices = Practices::for_background_work(1).with_timeouts(Timeouts::OF_MIGRATIONS);
     let done = async {
         let db = practices.open(&grant, app.clock.now(), async || Ok::<_, sql::Error>(location)).await?;
         let done = work(app, &db, &dsn, task, deadline).await;

@@ -84,7 +84,7 @@ pub(crate) async fn open(
     time_zone: &str,
 ) -> sql::Result<TenantDb> {
     let location = Location { dsn: dsn.to_owned(), time_zone: time_zone.to_owned() };
-    Practices::patient(1).open(grant, app.clock.now(), async || Ok(location)).await
+    Practices::for_background_work(1).open(grant, app.clock.now(), async || Ok(location)).await
 }
 
 /// Replaces an older version of the practice's bridge, if it has a bridge.

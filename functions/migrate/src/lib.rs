@@ -202,13 +202,13 @@ pub async fn run(app: &App, task: Task, deadline: Timestamp) -> MigrateResponse 
         results.push(PracticeOutcome { practice, outcome });
     }
     let mut examined = None;
-    if let Some(question) = &task.examine {
+    if let Some(request) = &task.examine {
         let work = async {
-            examined = Some(examine::answer(app, question).await?);
+            examined = Some(examine::answer(app, request).await?);
             Ok(Status::Usable.into())
         };
         let done = in_time(app, deadline, Box::pin(work)).await;
-        let practice = question.practicepass.to_string();
+        let practice = request.practicepass.to_string();
         results.push(PracticeOutcome {
             practice,
             outcome: DatabaseOutcome::of(done, tenant::migrate::newest()),

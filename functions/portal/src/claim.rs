@@ -112,7 +112,7 @@ pub(crate) async fn claim_key(
         control.new_api_key_write(&created)?,
     ];
     writes.extend(control.audit_writes(&audit_change(&app, &call, "claim", change))?);
-    writes.extend(once.keep_write(&answer).await?);
+    writes.extend(once.stored_response_write(&answer).await?);
     match control.transact(writes).await {
         Ok(()) => {
             identify(&call, &created);

@@ -47,8 +47,12 @@ pub(crate) async fn list_products(
         search_texts::index_before_search(&catalog.db, &[products::SEARCHED]).await;
     }
     let mut conn = catalog.db.connection().await?;
-    let total = products::count(&mut conn, &filter).await?;
     let page = products::page(&mut conn, &filter, paging.limit, paging.offset()).await?;
-    let data: Vec<ProductBody> = page.into_iter().map(Into::into).collect();
-    Ok(Page { count: data.len(), data, pagination: paging.of(total) })
+    let length = match page.length() {
+        Some(length) => length,
+        None => page.counted(products::count(&mut conn, &filter).await?),
+    };
+    let pagination = paging.of(length, page.has_more);
+    let data: Vec<ProductBody> = page.rows.into_iter().map(Into::into).collect();
+    Ok(Page { count: data.len(), data, pagination })
 }

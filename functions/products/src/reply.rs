@@ -46,7 +46,7 @@ pub(crate) struct BulkResult {
     results: Vec<ItemResult>,
     /// Size of the errors listed so far, in bytes.
     #[serde(skip)]
-    told: usize,
+    reported: usize,
 }
 
 /// The result of one product.
@@ -99,17 +99,17 @@ impl From<Listed> for ProductBody {
 /// Maximum size of all errors in a response, in bytes.
 ///
 /// The rest of a response has ample room for a thousand results without errors.
-const MOST_TOLD: usize = 400_000;
+const MOST_REPORTED: usize = 400_000;
 
 impl BulkResult {
     pub(crate) fn push(&mut self, index: usize, status: ItemStatus, errors: FieldErrors) {
         let (mut errors, mut omitted) = errors.into_parts();
         let bytes = serde_json::to_vec(&errors).map_or(0, |it| it.len());
-        if self.told + bytes > MOST_TOLD {
+        if self.reported + bytes > MOST_REPORTED {
             omitted += errors.len();
             errors.clear();
         } else {
-            self.told += bytes;
+            self.reported += bytes;
         }
         let total = match status {
             ItemStatus::Created => &mut self.created,

@@ -77,15 +77,16 @@ pub(crate) async fn list_prospects(
         unindexed_patients::index_before_search(&tenant.db).await;
     }
     let mut conn = tenant.db.connection().await?;
-    let total = patients::count(&mut conn, &filter).await?;
-    let page = if paging.offset() < total {
-        patients::page(&mut conn, &filter, paging.limit, paging.offset()).await?
-    } else {
-        Vec::new()
+    let page = patients::page(&mut conn, &filter, paging.limit, paging.offset()).await?;
+    let length = match page.length() {
+        Some(length) => length,
+        None => page.counted(patients::count(&mut conn, &filter).await?),
     };
-    let ids: Vec<_> = page.iter().map(|patient| patient.patient_id).collect();
+    let pagination = paging.of(length, page.has_more);
+    let ids: Vec<_> = page.rows.iter().map(|patient| patient.patient_id).collect();
     let mut tags = tags::of_patients(&mut conn, &ids).await?.into_iter().peekable();
     let data: Vec<Prospect> = page
+        .rows
         .into_iter()
         .map(|patient| {
             let id = patient.patient_id;
@@ -96,5 +97,5 @@ pub(crate) async fn list_prospects(
         .collect();
     let ids: Vec<i64> = ids.into_iter().map(IntegerId::get).collect();
     audit::record(&mut conn, &tenant.audit("prospects.list", "patient", &ids)).await?;
-    Ok(Page { count: data.len(), data, pagination: paging.of(total) })
+    Ok(Page { count: data.len(), data, pagination })
 }

@@ -45,10 +45,14 @@ pub(crate) async fn list_tickets(
         search_texts::index_before_search(&tenant.db, &tickets::SEARCHED).await;
     }
     let mut conn = tenant.db.connection().await?;
-    let total = tickets::count(&mut conn, &filter).await?;
     let page = tickets::page(&mut conn, &filter, paging.limit, paging.offset()).await?;
-    let ids: Vec<i64> = page.iter().map(|ticket| ticket.id.get()).collect();
+    let length = match page.length() {
+        Some(length) => length,
+        None => page.counted(tickets::count(&mut conn, &filter).await?),
+    };
+    let pagination = paging.of(length, page.has_more);
+    let ids: Vec<i64> = page.rows.iter().map(|ticket| ticket.id.get()).collect();
     audit::record(&mut conn, &tenant.audit("tickets.list", "ticket", &ids)).await?;
-    let data: Vec<TicketBody> = page.into_iter().map(Into::into).collect();
-    Ok(Page { count: data.len(), data, pagination: paging.of(total) })
+    let data: Vec<TicketBody> = page.rows.into_iter().map(Into::into).collect();
+    Ok(Page { count: data.len(), data, pagination })
 }

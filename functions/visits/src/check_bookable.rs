@@ -9,7 +9,9 @@ use shared::{
     sql::Conn,
     tenant::{
         calendar::{self, AvailabilityQuery, CalendarLookup},
-        visits::{RoomSearch, lock_provider_and_patient, of_patient, patient_exists},
+        visits::{
+            RoomSearch, lock_provider_and_patient, of_patient, patient_exists, try_lock_provider_and_patient,
+        },
     },
 };
 
@@ -31,7 +33,12 @@ pub(crate) async fn check_bookable_locked(
     let (zone, place) = (tenant.db.time_zone(), &request.times.place);
     let days = place.dates(zone, 0);
     let with_buffers = place.dates(zone, VisitTypeRules::MAX_BUFFER);
-    lock_provider_and_patient(conn, (request.provider, &with_buffers), (request.patient, &days)).await?;
+    let (provider, patient) = ((request.provider, &*with_buffers), (request.patient, &*days));
+    if !try_lock_provider_and_patient(conn, provider, patient).await? {
+        // Reject early, before waiting for the locks.
+        check_bookable(conn, tenant, request, rooms.held()).await?;
+        lock_provider_and_patient(conn, provider, patient).await?;
+    }
     for _ in 0..MOST_ROOMS {
         let Some(room) = check_bookable(conn, tenant, request, rooms.held()).await? else { return Ok(None) };
         if rooms.lock(conn, room, &days, place.visit, request.except).await? {

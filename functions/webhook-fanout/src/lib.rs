@@ -21,7 +21,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::future::join_all;
 use recipients::{Disposition, Recipient, Recipients};
 use requeue::{
@@ -37,6 +36,7 @@ use shared::{
         subscriptions::{Slots, Subscription},
     },
     domain::{RequestId, pace::Slot, webhook_event::EventMessage},
+    function::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage},
     telemetry::CONTEXT,
     webhook_delivery,
 };
@@ -93,18 +93,13 @@ pub async fn deliver(app: &App, lane: Lane, batch: SqsEvent) -> SqsBatchResponse
         };
         let fault = result.err()?;
         context.in_scope(|| tracing::error!(messageId = id, %fault, "a message stays in the queue"));
-        let mut failure = BatchItemFailure::default();
-        failure.item_identifier = id;
-        Some(failure)
+        Some(BatchItemFailure { item_identifier: id })
     }));
-    let mut response = SqsBatchResponse::default();
-    response.batch_item_failures = outcomes.await.into_iter().flatten().collect();
-    response
+    SqsBatchResponse { batch_item_failures: outcomes.await.into_iter().flatten().collect() }
 }
 
 fn parse(record: SqsMessage) -> (String, Result<EventMessage, Fault>) {
-    let message = serde_json::from_str(record.body.as_deref().unwrap_or_default());
-    (record.message_id.unwrap_or_default(), message.map_err(Fault::from))
+    (record.message_id, serde_json::from_str(&record.body).map_err(Fault::from))
 }
 
 async fn deliver_one(

@@ -1,9 +1,8 @@
-use aws_lambda_events::event::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent};
 use shared::{
     app::App,
     domain::Lane,
-    function::{run, run_with_background},
+    function::{run, run_with_background, sqs::SqsEvent},
 };
 use webhook_fanout::deliver;
 

@@ -10,7 +10,7 @@ use shared::{
     auth::sha256_hex,
     body,
     control::{self, ephemeral::window_start, queue, subscriptions::Subscription},
-    sql::idempotency::RequestKey,
+    domain::idempotency::RequestKey,
     webhook_operations::{permit_any, require_active},
 };
 use utoipa::ToSchema;

@@ -16,12 +16,12 @@ use shared::{
     },
     domain::{
         EventScope,
+        idempotency::RequestKey,
         ids::{LogId, SubscriptionId},
         log_progress::GRACE,
     },
     egress::HookUrl,
     retry_on_conflict,
-    sql::idempotency::RequestKey,
     tenant::log,
     text_field,
     webhook_operations::drain_in_flight,

@@ -1,5 +1,5 @@
--- The machinery between MariaDB's tables and a practice's. Run as the practice's role, in its schema, after `map.sql`. Running it again renews functions
--- and triggers and keeps the rows.
+-- Synchronizes MariaDB's tables and a practice's. Run as the practice's role, in its schema, after `map.sql`. Running it again renews functions
+-- and triggers and preserves the rows.
 set local search_path = partner_api;
 
 -- At most four transactions of a practice call MariaDB at a time: mysql_fdw has no time-outs, and a backend in a call ignores cancellation. If
@@ -22,7 +22,7 @@ exception when lock_not_available then
     raise fdw_unable_to_establish_connection using message = 'MariaDB does not answer: all connections to it are in use';
 end $$;
 
--- Outbox rows that no committed transaction has applied, at most `most`. Reopens a connection that MariaDB has closed, before anything is written: the
+-- Returns outbox rows that no committed transaction has applied, at most `most`. Reopens a connection that MariaDB has closed, before anything is written: the
 -- TLS library notices that at the first attempt, mysql_fdw at the second.
 create or replace function bridge_news(most integer) returns emr_outbox[]
 language plpgsql set search_path = partner_api, pg_temp as $$
@@ -44,8 +44,8 @@ begin
     end loop;
 end $$;
 
--- Applies changes of the EMR until the time `until`, and waits for no lock longer than that. A change that fails is recorded for a retry and does not stop the others. The events, which
--- are last, are read together, after locking our rows.
+-- Applies changes of the EMR until the time `until`, and waits for no lock beyond it. A change that fails is recorded for a retry and does not stop the
+-- others. The events, which are last, are read together, after our rows are locked.
 create or replace function bridge_apply_news(news emr_outbox[], until timestamptz) returns bigint
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
@@ -88,8 +88,8 @@ begin
     return done;
 end $$;
 
--- Applies the EMR's newest changes for a booking, as far as that is cheap: 20 changes, for 150 ms. If another transaction is pulling, this one does not
--- wait. `but` is the visit that the caller's statement changes, which cannot be changed twice: the next pull applies it. Returns whether our tables have
+-- Applies the EMR's newest changes for a booking, within limits: 20 changes and 150 ms. Does not wait if another transaction is pulling.
+-- `but` is the visit that the caller's statement changes, which cannot be changed twice: the next pull applies it. Returns whether our tables have
 -- all changes now.
 create or replace function bridge_follow(but bigint default null) returns boolean
 language plpgsql set search_path = partner_api, pg_temp as $$
@@ -196,7 +196,7 @@ language sql set search_path = partner_api, pg_temp as $$
     insert into bridge_tokens (token) values (('x' || left(replace(gen_random_uuid()::text, '-', ''), 13))::bit(52)::bigint) returning token
 $$;
 
--- Raises the error that stands for the result of MariaDB's triggers.
+-- Raises the error that corresponds to the result of MariaDB's triggers.
 create or replace function bridge_answer(result text, message text) returns void
 language plpgsql set search_path = partner_api, pg_temp as $$
 begin
@@ -209,7 +209,7 @@ begin
     end case;
 end $$;
 
--- Rejects an overlap that the constraints on visits would reject, before MariaDB has a row of it.
+-- Rejects an overlap that the constraints on visits would reject, before MariaDB has its row.
 create or replace function bridge_overlap(v visits) returns void
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
@@ -225,7 +225,7 @@ begin
     if taken is not null then raise exclusion_violation using constraint = taken, message = taken; end if;
 end $$;
 
--- Whether one of these times off takes time from a visit's provider.
+-- Whether one of these times off overlaps a visit's provider time.
 create or replace function bridge_takes(v visits, spans bridge_span[]) returns boolean
 language sql stable set search_path = partner_api, pg_temp as $$
     select exists (
@@ -251,7 +251,7 @@ begin
 end $$;
 
 -- Each `bridge_apply_…` function makes our rows equal to the EMR's current row of a key. Calling it again changes nothing.
--- `partner_api.writing` names whose change the other side receives: 'emr', 'ours', or nobody's.
+-- `partner_api.writing` says whose change is being applied: 'emr', 'ours', or neither.
 create or replace function bridge_log(of_table text, kind text, id bigint) returns void
 language sql as $$
     -- Rows from before the practice was attached create no events.
@@ -289,7 +289,7 @@ begin
     insert into visit_types as t (visit_type, active)
     select visit_type, bool_or(active) from bridge_categories group by visit_type
     on conflict (visit_type) do update set active = excluded.active where t.active <> excluded.active;
-    -- A renamed category renames its visits.
+    -- A renamed category renames the types of its visits.
     foreach it in array renamed loop
         execute format('select array_agg(pc_eid) from openemr_postcalendar_events where pc_catid = %s', it.type_id) into events;
         with changed as (
@@ -302,7 +302,7 @@ begin
     update visit_types set active = false where active and visit_type not in (select visit_type from bridge_categories);
 end $$;
 
--- Applies all rooms, for any key: they are few, and the EMR names them by texts.
+-- Applies all rooms, whatever the key: they are few, and the EMR identifies them by texts.
 create or replace function bridge_apply_rooms(key bigint) returns void
 language plpgsql as $$
 declare
@@ -330,7 +330,7 @@ declare
     news bigint[];
     rows patient_data[];
 begin
-    -- First our row, then the EMR's: a change that was open until now is read as it was committed.
+    -- Lock our row first, then read the EMR's: a change that was open until now is then read as it was committed.
     perform 1 from patients where patient_id = id for no key update;
     rows := emr_read_patients(id, id);
     insert into patients as p (patient_id, first_name, mi, last_name, full_name, gender, dob, primary_language, phone, cell_phone,
@@ -356,7 +356,7 @@ begin
     if found then
         perform bridge_log('patients', case when is_new then 'insert' else 'update' end, id);
     elsif cardinality(rows) = 0 then
-        -- Events that the EMR keeps for a deleted patient become time off. Partners hear of each visit that they did not know to be deleted.
+        -- Events that the EMR keeps for a deleted patient become time off. Partners get an event for each visit that they do not yet know to be deleted.
         with gone as (delete from visits where patient_id = id returning visit_id, status)
         select array_agg(visit_id), array_agg(visit_id) filter (where status <> 'Deleted') into events, news from gone;
         perform bridge_log('visits', 'delete', visit) from unnest(news) visit;
@@ -377,7 +377,7 @@ declare
     is_moved boolean;
     can_bind boolean := true;
 begin
-    -- First our row, then the EMR's, as for patients.
+    -- Lock our row first, then read the EMR's, as for patients.
     select * into v from visits where visit_id = id for no key update;
     rows := coalesce(rows, emr_read_events(id, id));
     select * into e from emr_visits(rows);
@@ -406,7 +406,7 @@ begin
         if found then perform bridge_log('visits', 'update', id); end if;
         return;
     end if;
-    -- First as a bound visit. If it overlaps another one, or one that is being booked right now, as an unbound visit.
+    -- Try a bound visit first. If it overlaps another one, or one that is being booked right now, make it unbound.
     loop
         begin
             perform set_config('lock_timeout', least(case when can_bind then 100 end,
@@ -445,7 +445,7 @@ declare
 begin
     perform set_config('partner_api.writing', 'emr', true);
     perform set_config('lock_timeout', least(50, 1000 * nullif(extract(epoch from limit_before::interval), 0))::integer::text, true);
-    -- All that were not retried yet, and of those that failed again, the ones with the oldest retry.
+    -- All that were not retried yet, and those that failed again, oldest retry first.
     for it in
         with news as (select * from bridge_failures where tried_at is null order by failed_at limit 10000 for update skip locked),
             others as (select * from bridge_failures where tried_at is not null order by tried_at limit 100 for update skip locked)
@@ -468,7 +468,7 @@ begin
     return done;
 end $$;
 
--- If the EMR's tables reject a value, the API's caller gets an answer of its own. All other errors of MariaDB mean that it is unavailable, or busy for a moment.
+-- If the EMR's tables reject a value, the API's caller gets a specific error. All other errors of MariaDB mean that it is unavailable or briefly busy.
 create or replace function bridge_refuse(state text, message text) returns void
 language plpgsql as $$
 begin
@@ -504,7 +504,7 @@ exception
         raise;
 end $$;
 
--- Runs before all other triggers on visits. MariaDB's trigger decides by the EMR's own events; this rejects what is in a series.
+-- Runs before all other triggers on visits. MariaDB's trigger checks the EMR's own events; this rejects overlaps with a series.
 create or replace function bridge_visit_begins() returns trigger
 language plpgsql set search_path = partner_api, pg_temp as $$
 begin
@@ -548,7 +548,7 @@ language sql immutable as $$
     select array['bridge_apply_rooms', 'bridge_apply_provider', 'bridge_apply_visit_type', 'bridge_apply_patient', 'bridge_apply_event']
 $$;
 
--- The next keys of both sides after `after`, in order, from a range of `most` numbers. Each small table is one page with the key 0.
+-- Returns the next keys of both sides after `after`, in order, from a range of `most` numbers. Each small table is one page with the key 0.
 create or replace function bridge_page(of text, after bigint, most bigint) returns bigint[]
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
@@ -579,7 +579,7 @@ begin
     return keys;
 end $$;
 
--- The keys whose rows differ between the EMR and us, and how.
+-- Returns the keys whose rows differ between the EMR and us, and how they differ.
 create or replace function bridge_differences(of text, keys bigint[]) returns table (key bigint, kind text)
 language plpgsql as $$
 declare
@@ -643,7 +643,7 @@ begin
     end if;
 end $$;
 
--- The differences of a page, with its last key; no row after the last page.
+-- Returns the differences of a page, with its last key; no row after the last page.
 create or replace function bridge_compare(of text, after bigint, most bigint)
 returns table (last bigint, kind text, count bigint, example bigint)
 language plpgsql as $$
@@ -668,7 +668,7 @@ begin
     return state;
 end $$;
 
--- The highest id known to have been assigned; and, after a restore, makes new rows get ids above `last`. The EMR's own program numbers patients by its
+-- Return the highest id known to have been assigned; after a restore, make new rows get ids above `last`. The EMR's own program numbers patients by its
 -- table's highest number.
 create or replace function bridge_last_id(of_table text) returns bigint
 language plpgsql set search_path = partner_api, pg_temp as $$
@@ -690,7 +690,7 @@ begin
         update partner_api_state set patients_above = last where singleton = 1 and patients_above < last;
     end if;
 end $$;
--- If MariaDB was restored from a backup, our tables know ids that it would assign again.
+-- If MariaDB was restored from a backup, our tables contain ids that it would assign again.
 create or replace function bridge_keep_ids() returns void
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
@@ -702,7 +702,7 @@ begin
     if patients_above > coalesce(state.last_patient, 0) then perform bridge_begin_above('patients', patients_above); end if;
 end $$;
 
--- All findings except rows that differ; no row if there are none.
+-- Returns all findings except differing rows; no row if there are none.
 create or replace function bridge_check() returns table (finding text, count bigint, example text)
 language plpgsql as $$
 declare
@@ -732,7 +732,7 @@ begin
     return query select 'EMR value without a meaning here: ' || n.what, count(*), min(n.key) from bridge_not_understood() n group by 1;
 end $$;
 
--- Extends series as far as can be booked today; returns how many events got more days.
+-- Extends series to the last day that can be booked today; returns the number of events that got more days.
 create or replace function bridge_renew() returns bigint
 language plpgsql as $$
 declare
@@ -798,7 +798,7 @@ exception when others then
 end $$;
 
 -- Compares the next rows, at most `most`, and corrects ours. It continues where the previous call ended, unless that was more than an hour ago. Each row
--- has one turn: a row that fails is recorded. With `loading`, partners get no events.
+-- is tried once; a row that fails is recorded. With `loading`, partners get no events.
 create or replace function bridge_go_on(most bigint, loading boolean, out compared bigint, out repaired bigint, out is_whole boolean)
 language plpgsql as $$
 declare
@@ -830,7 +830,7 @@ begin
             perform bridge_note(of, it, sqlerrm);
         end;
     end loop;
-    -- By their place: not what was recorded meanwhile, by this run or by a pull.
+    -- By `ctid`: this leaves rows that were recorded meanwhile, by this run or by a pull.
     delete from bridge_failures where ctid = any (noted);
     if compared = 0 or keys = array[0::bigint] then
         here.turn := here.turn + 1;

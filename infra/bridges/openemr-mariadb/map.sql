@@ -45,7 +45,7 @@ $$;
 create or replace function emr_time(written text) returns time
 language sql immutable parallel safe as $$ select case when written ~ '^([01][0-9]|2[0-3]):[0-5][0-9]' then written::time end $$;
 
--- `pc_apptstatus`. Codes that the practice added count as scheduled, so the visit takes its time.
+-- `pc_apptstatus`. Codes that the practice added count as scheduled, so the visit occupies its time.
 create or replace function emr_status(written text) returns text
 language sql immutable parallel safe as $$
     select case written
@@ -198,7 +198,7 @@ language sql stable as $$
       and (d > current_date - 366 or coalesce(e.pc_recurrtype, 0) = 0)
 $$;
 
--- Inserts a row into MariaDB's table and reads what its trigger made of it: six round trips. A generic plan, or each call would add the planner's
+-- Inserts a row into MariaDB's table and reads the result that its trigger stored: six round trips. A generic plan, or each call would add the planner's
 -- round trips. A connection that MariaDB has closed is opened again, as in `bridge_news`; if it broke after the insert, the second one is rejected because of
 -- its token.
 create or replace function emr_send_visit(sent partner_api_visits) returns partner_api_visits
@@ -236,8 +236,8 @@ begin
     return answer;
 end $$;
 
--- Writes one of our patients to the EMR and returns the EMR's id. Of a patient that exists, it writes the columns that the caller changes: of a change
--- of the EMR's that is not applied yet, our row has the old values. Writes nothing if no column of the EMR's changes.
+-- Writes one of our patients to the EMR and returns the EMR's id. For an existing patient, it writes only the columns that the caller changes: where a change
+-- by the EMR is not applied yet, our row has the old values. Writes nothing if no column of the EMR's changes.
 create or replace function emr_write_patient(before patients, after patients) returns bigint
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
@@ -296,7 +296,7 @@ begin
     return bridge_takes(v, array(select (t.provider_id, t.exception_date, t.start_time, t.end_time)::bridge_span from emr_time_off(series) t));
 end $$;
 
--- Writes one of our visits to the EMR and returns the EMR's id. Of a visit that exists, it writes what the caller changes. With `as_staff`, writes it as
+-- Writes one of our visits to the EMR and returns the EMR's id. For an existing visit, it writes only what the caller changes. With `as_staff`, writes it as
 -- the EMR's staff would, for trials.
 create or replace function emr_write_visit(before visits, after visits, as_staff text default null) returns bigint
 language plpgsql set search_path = partner_api, pg_temp as $$
@@ -340,7 +340,7 @@ begin
             sent.applied_from := null;
             sent.applied_to := null;
             sent.unseen := null;
-            -- Before the checks, so that they see all that is applied by then. Null if a pull has just recorded a failure, or if `unseen` would be cut off.
+            -- Runs before the checks, so that they see all rows that are applied by then. Null if a pull has just recorded a failure, or if `unseen` would be cut off.
             if is_current and attempt < 3 then
                 select coalesce(min(id), 0), coalesce(max(id), 0) into sent.applied_from, sent.applied_to from bridge_pulled
                 having not exists (select 1 from bridge_failures) and coalesce(max(id) - min(id), 0) <= 10000;
@@ -365,7 +365,7 @@ end $$;
 create or replace function emr_size() returns table (patients bigint, events bigint)
 language sql stable as $$ select (select count(*) from patient_data), (select count(*) from openemr_postcalendar_events) $$;
 
--- Rows of ours that are not the EMR's: the API made them while no bridge was there. Attaching would take them for the EMR's rows of the same ids, or
+-- Rows of ours that are not the EMR's: the API made them without a bridge. Attaching would take them for the EMR's rows of the same ids, or
 -- delete them.
 create or replace function emr_strangers() returns bigint
 language plpgsql set search_path = partner_api, pg_temp as $$

@@ -20,6 +20,6 @@ drop function if exists bridge_connect(text, integer, text, text, text, text, te
 drop table if exists bridge_tokens, bridge_pulled, bridge_failures, bridge_time_off, bridge_categories, bridge_rooms, bridge;
 drop type if exists bridge_span;
 drop function if exists bridge_reach();
--- What the API makes from now on has ids that the EMR does not give out, so that a bridge that comes back knows it.
+-- From now on, the API's new rows get ids that the EMR does not assign, so that a bridge that is attached again recognizes them.
 select setval(pg_get_serial_sequence('partner_api.patients', 'patient_id'), (select coalesce(max(patient_id), 0) + 1000000000 from patients)),
     setval(pg_get_serial_sequence('partner_api.visits', 'visit_id'), (select coalesce(max(visit_id), 0) + 1000000000 from visits));

@@ -68,7 +68,7 @@ create or replace function bridge_connect(host text, port integer, database text
 returns setof text
 language plpgsql set search_path = partner_api, pg_temp as $$
 declare
-    -- The client library takes `localhost` to mean a socket.
+    -- For the client library, `localhost` means a socket.
     wanted jsonb := jsonb_strip_nulls(jsonb_build_object('host', case host when 'localhost' then '127.0.0.1' else host end, 'port', port::text, 'character_set', 'utf8mb4', 'reconnect', 'false',
         'sql_mode', 'ANSI_QUOTES,STRICT_ALL_TABLES', 'ssl_ca', ssl_ca, 'ssl_capath', ssl_capath, 'init_command', bridge_session()));
     account jsonb := jsonb_build_object('username', username, 'password', password);

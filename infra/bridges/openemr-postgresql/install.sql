@@ -1,9 +1,9 @@
--- The machinery between the EMR's tables and a practice's. Only `map.sql` knows the EMR's names. Run as the practice's role, in its schema,
--- after `map.sql`. Running it again renews functions and triggers and keeps the rows.
+-- Synchronizes the EMR's tables and a practice's. Only `map.sql` knows the EMR's names. Run as the practice's role, in its schema,
+-- after `map.sql`. Running it again renews functions and triggers and preserves the rows.
 set local search_path = partner_api;
 
 -- Each `bridge_apply_…` function makes our rows equal to the EMR's current row of a key. Calling it again changes nothing.
--- `partner_api.writing` names whose change the other side receives: 'emr', 'ours', or nobody's.
+-- `partner_api.writing` says whose change is being applied: 'emr', 'ours', or neither.
 
 -- Whether the practice is being loaded. Rows from before it was attached create no events.
 create or replace function bridge_is_loading() returns boolean
@@ -37,7 +37,7 @@ begin
     select e.visit_type, bool_or(e.active) from emr_visit_types() e
     where e.visit_type = (select visit_type from emr_visit_types() where type_id = id) group by e.visit_type
     on conflict (visit_type) do update set active = excluded.active where t.active <> excluded.active;
-    -- A renamed category renames its visits: as many as there is time for, the others later.
+    -- A renamed category renames the types of its visits: as many as time allows, the others later.
     perform bridge_follow('bridge_apply_event', array(
             select v.visit_id from emr_visit_types() e cross join emr_events_of(e.type_id) o join visits v on v.visit_id = o.event_id
             where e.type_id = id and v.visit_type <> e.visit_type),
@@ -47,7 +47,7 @@ begin
     where active and visit_type not in (select e.visit_type from emr_visit_types() e);
 end $$;
 
--- Applies all rooms, for any key: they are few, and the EMR names them by texts.
+-- Applies all rooms, whatever the key: they are few, and the EMR identifies them by texts.
 create or replace function bridge_apply_rooms(key bigint) returns void
 language plpgsql as $$
 declare
@@ -74,7 +74,7 @@ language plpgsql as $$
 declare
     done bigint;
 begin
-    -- Reads the EMR's rows after the wait for a transaction that is changing them: what it commits is what counts.
+    -- Lock our rows first, then read the EMR's: a transaction that was changing them has then committed.
     perform 1 from patients where patient_id = any (keys) order by patient_id for no key update;
     with followed as (
         insert into patients as p (patient_id, first_name, mi, last_name, full_name, gender, dob, primary_language, phone, cell_phone,
@@ -112,7 +112,7 @@ declare
     news bigint[];
 begin
     if bridge_apply_patients(array[id]) = 0 and not exists (select 1 from emr_patients(array[id])) then
-        -- Events that the EMR keeps for a deleted patient become time off. Partners hear of each visit that they did not know to be deleted.
+        -- Events that the EMR keeps for a deleted patient become time off. Partners get an event for each visit that they do not yet know to be deleted.
         with gone as (delete from visits where patient_id = id returning visit_id, status)
         select array_agg(visit_id), array_agg(visit_id) filter (where status <> 'Deleted') into events, news from gone;
         perform bridge_log('visits', 'delete', visit) from unnest(news) visit;
@@ -122,7 +122,7 @@ begin
     end if;
 end $$;
 
--- Adds the time off of events that have none yet; returns of how many.
+-- Adds the time off of events that have none yet; returns the number of these events.
 create or replace function bridge_add_time_off(events bigint[]) returns bigint
 language plpgsql as $$
 declare
@@ -150,7 +150,7 @@ declare
     is_moved boolean;
     can_bind boolean := true;
 begin
-    -- First our row, then the EMR's: a change that was open until now is read as it was committed.
+    -- Lock our row first, then read the EMR's: a change that was open until now is then read as it was committed.
     select * into v from visits where visit_id = id for no key update;
     select * into e from emr_visits(array[id]);
 
@@ -172,7 +172,7 @@ begin
         if found then perform bridge_log('visits', 'update', id); end if;
         return;
     end if;
-    -- First as a bound visit. If it overlaps another one, or one that is being booked right now, as an unbound visit.
+    -- Try a bound visit first. If it overlaps another one, or one that is being booked right now, make it unbound.
     loop
         begin
             perform set_config('lock_timeout', least(case when can_bind then 100 end,
@@ -210,7 +210,7 @@ begin
     end case;
 end $$;
 
--- Records rows that could not be applied. `tried`: by a retry, not in the EMR's own statement.
+-- Records rows that could not be applied. `tried`: in a retry, not in the EMR's own statement.
 create or replace function bridge_note(of text, keys bigint[], why text, tried boolean) returns void
 language sql as $$
     insert into bridge_failures as f (apply, key, failed_at, tried_at, message)
@@ -231,7 +231,7 @@ begin
 end $$;
 
 -- Applies these keys in single statements: new rows, and changed rows that keep their time and place. If a statement fails or has to wait for a
--- lock too long, each half is applied by itself. The functions for single rows apply the rest. Returns how many rows changed.
+-- lock too long, each half is applied by itself. The functions for single rows apply the remaining ones. Returns how many rows changed.
 create or replace function bridge_follow_together(of text, keys bigint[], until timestamptz) returns bigint
 language plpgsql as $follow$
 declare
@@ -289,13 +289,13 @@ exception when others then
     return bridge_follow_together(of, keys[:half], until) + bridge_follow_together(of, keys[half + 1:], until);
 end $follow$;
 
--- Applies these keys page by page: together first, then row by row what still differs. A row that fails is recorded and does not stop the others.
--- Returns how many rows changed, and the keys that had no turn before `until`.
+-- Applies these keys page by page: first together, then the remaining differences row by row. A row that fails is recorded and does not stop the others.
+-- Returns how many rows changed, and the keys that were not reached before `until`.
 create or replace function bridge_follow_until(of text, keys bigint[], until timestamptz, tried boolean, out done bigint, out rest bigint[])
 language plpgsql set jit = off as $$
 declare
     limit_before text := current_setting('lock_timeout');
-    -- Small pages while somebody waits, so that the limit holds.
+    -- Use small pages while somebody waits, so that the limit holds.
     many integer := case when until is null then 1000 else 200 end;
     page bigint[];
     it bigint;
@@ -326,7 +326,7 @@ begin
     perform set_config('lock_timeout', limit_before, true);
 end $$;
 
--- The same, and records the keys that had no turn.
+-- Does the same, and records the keys that were not reached.
 create or replace function bridge_follow(of text, keys bigint[], until timestamptz, tried boolean) returns bigint
 language plpgsql as $$
 declare
@@ -339,8 +339,8 @@ begin
 end $$;
 
 -- Retries recorded rows: at most `most` that were not retried yet, and a hundred of those that failed again, the oldest first. Rows that still fail
--- stay recorded. A row that another transaction has locked waits for the next run: nobody who holds one row for long keeps the others waiting. Ends
--- after about `budget`; rows that had no turn stay as they were. `but`: an event that the caller's statement changes. Returns how many were applied.
+-- stay recorded. A row that another transaction has locked waits for the next run, so that a long lock on one row does not delay the others. Ends
+-- after about `budget`; rows that were not reached stay as they were. `but`: an event that the caller's statement changes. Returns how many were applied.
 drop function if exists bridge_catch_up(bigint), bridge_catch_up(bigint, bigint);
 create or replace function bridge_catch_up(most bigint, but bigint default null, budget interval default '2 s') returns bigint
 language plpgsql as $$
@@ -360,7 +360,7 @@ begin
     perform set_config('lock_timeout', least(50, 1000 * nullif(extract(epoch from limit_before::interval), 0))::integer::text, true);
     perform bridge_take_late(most, but);
     for it in
-        -- Key 0 says that something unknown was missed: only a comparison finds it.
+        -- Key 0 means that an unknown change was missed: only a comparison finds it.
         with news as (select ctid as at, apply, key, failed_at from bridge_failures
                 where tried_at is null and (key <> 0 or apply = 'bridge_apply_rooms')
                 and (apply <> 'bridge_apply_event' or key is distinct from but) order by failed_at limit most for update skip locked),
@@ -390,7 +390,7 @@ begin
                     perform bridge_note(it.apply, page, sqlerrm, true);
                 end;
             end if;
-            -- By their place: a row that was recorded again is at another one.
+            -- By `ctid`: a row that was recorded again has another one.
             delete from bridge_failures where ctid = any (it.noted) and key = any (page) and key <> all (rest);
             get diagnostics gone = row_count;
             done := done + gone;
@@ -401,7 +401,7 @@ begin
     return done;
 end $$;
 
--- Moves changes that were made while a retry held their record to the recorded ones. One whose record is still held waits for the next run.
+-- Records the changes that were made while a retry locked their record. One whose record is still locked waits for the next run.
 create or replace function bridge_take_late(most bigint, but bigint) returns void
 language plpgsql as $$
 declare
@@ -420,7 +420,7 @@ begin
     end loop;
 end $$;
 
--- Those of these keys whose row of ours is locked by another transaction. Locks the others.
+-- Returns the keys whose rows of ours another transaction has locked; locks the rows of the others.
 create or replace function bridge_busy(of text, keys bigint[]) returns bigint[]
 language plpgsql as $$
 declare
@@ -445,8 +445,8 @@ begin
     end if;
 end $$;
 
--- If the EMR's tables reject a value (too long for its column, against a rule of the EMR), the API's caller gets an answer of its own. If
--- another program has just taken an id, the API retries.
+-- If the EMR's tables reject a value (too long for its column, or against a rule of the EMR), the API's caller gets a specific error. If
+-- another program has just assigned an id, the API retries.
 create or replace function bridge_refuse(state text, message text) returns void
 language plpgsql as $$
 declare
@@ -485,8 +485,8 @@ exception
         raise cannot_connect_now using message = 'the bridge cannot write the EMR''s tables: ' || sqlerrm;
 end $$;
 
--- Runs before all other triggers on visits. A booking must respect recorded changes of the EMR, too. If there are few, it applies them all; of many,
--- it applies those near its time. It is rejected if it overlaps one of them, applied or not. If the EMR's tables cannot be read, the
+-- Runs before all other triggers on visits. A booking must also respect recorded changes of the EMR. It applies all of them if they are few, otherwise
+-- those near its time, and is rejected if it overlaps one of them, applied or not. If the EMR's tables cannot be read, the
 -- caller gets 503.
 create or replace function bridge_visit_begins() returns trigger
 language plpgsql set search_path = partner_api, pg_temp as $$
@@ -496,7 +496,7 @@ declare
     provider_from time := coalesce(new.provider_time, new.visit_time);
     booked_from timestamp := new.visit_date + provider_from + case when provider_from < new.visit_time then interval '1 day' else interval '0' end;
 begin
-    -- Time off that was committed after the caller had read the calendar.
+    -- Time off that was committed after the caller read the calendar.
     if new.status not in ('Cancelled', 'NoShow', 'Deleted') and exists (
         select 1 from schedule_exceptions x join bridge_time_off b on b.exception_id = x.exception_id
         where x.exception_date between new.visit_date - 2 and new.visit_date + 2 and coalesce(x.provider_id, new.provider_id) = new.provider_id
@@ -575,9 +575,9 @@ for each row when (current_setting('partner_api.writing', true) is distinct from
 create or replace trigger write_through before insert or update on visits
 for each row when (current_setting('partner_api.writing', true) is distinct from 'emr') execute function bridge_visit_changes();
 
--- Creates the triggers on the EMR's tables: one for each kind of statement, with a function for each table. The EMR's statement runs only into
--- this function, which catches every error behind it, including code that does not compile, and records the rows. A transaction of the EMR
--- spends at most 300 ms on waits and on statements of many rows; later rows are recorded. Nothing depends on the EMR's columns, so its
+-- Creates the triggers on the EMR's tables: one for each kind of statement, with a function for each table. The EMR's statement calls only
+-- this function, which catches every error, even in code that does not compile, and records the rows. A transaction of the EMR
+-- spends at most 300 ms on waits and on statements of many rows; further rows are recorded. Nothing depends on the EMR's columns, so its
 -- upgrades work. Recreated triggers are enabled.
 create or replace function bridge_watch() returns void
 language plpgsql as $watch$
@@ -630,7 +630,7 @@ begin
                         perform bridge_note(%3$L, coalesce(keys, array[0::bigint]), failed, false);
                     exception when others then
                         begin
-                            -- A retry holds the record: this one waits for nobody.
+                            -- A retry has locked the record; do not wait for it.
                             perform set_config('lock_timeout', '5ms', true);
                             insert into bridge_late (apply, key, message) select %3$L, it, failed from unnest(coalesce(keys, array[0::bigint])) it where it is not null;
                         exception when others then
@@ -657,7 +657,7 @@ language sql immutable as $$
     select array['bridge_apply_rooms', 'bridge_apply_provider', 'bridge_apply_visit_type', 'bridge_apply_patient', 'bridge_apply_event']
 $$;
 
--- The next keys of both sides after `after`, in order, at most `most`. A table that is watched as a whole is one page with the key 0.
+-- Returns the next keys of both sides after `after`, in order, at most `most`. A table that is watched as a whole is one page with the key 0.
 create or replace function bridge_page(of text, after bigint, most bigint) returns bigint[]
 language plpgsql stable as $$
 declare
@@ -680,7 +680,7 @@ begin
     return keys;
 end $$;
 
--- The keys whose rows differ between the EMR and us, and how.
+-- Returns the keys whose rows differ between the EMR and us, and how they differ.
 create or replace function bridge_differences(of text, keys bigint[]) returns table (key bigint, kind text)
 language plpgsql stable as $differences$
 begin
@@ -741,7 +741,7 @@ begin
     end if;
 end $differences$;
 
--- The differences of a page, with its last key; no row after the last page.
+-- Returns the differences of a page, with its last key; no row after the last page.
 create or replace function bridge_compare(of text, after bigint, most bigint)
 returns table (last bigint, kind text, count bigint, example bigint)
 language plpgsql stable set jit = off as $$
@@ -754,11 +754,11 @@ begin
     select keys[cardinality(keys)], d.kind, count(d.key), min(d.key)
     from (select) page left join bridge_differences(of, keys) d on true group by d.kind;
 exception when syntax_error_or_access_rule_violation or data_exception then
-    -- `bridge_check` reports what cannot be read.
+    -- `bridge_check` reports unreadable tables.
     return;
 end $$;
 
--- All findings except rows that differ; no row if there are none.
+-- Returns all findings except differing rows; no row if there are none.
 create or replace function bridge_check() returns table (finding text, count bigint, example text)
 language plpgsql as $$
 declare
@@ -794,7 +794,7 @@ begin
             execute format('select from %I(%s) limit 0', it.proname,
                 case it.takes when '' then '' else 'null::' || split_part(it.takes, ' ', 2) end);
         exception
-            -- Not the tables: `bridge_grants` has the privilege.
+            -- Without the tables, whose privileges `bridge_grants` lists.
             when insufficient_privilege then unreadable := coalesce(unreadable, it.proname || ': ' || sqlerrm);
             when syntax_error_or_access_rule_violation or data_exception then
                 changed := changed || (it.proname || ': ' || sqlerrm);
@@ -803,7 +803,7 @@ begin
     if changed <> '{}' then
         return query select 'the EMR''s tables have changed', cardinality(changed)::bigint, changed[1];
     elsif unreadable is not null then
-        -- A view of the EMR's or a row policy can deny what a grant allows.
+        -- A view of the EMR's, or a row policy, can deny access that a grant allows.
         if not exists (select 1 from bridge_ungranted) then
             return query select 'the EMR''s tables cannot be read', 1::bigint, unreadable;
         end if;
@@ -813,7 +813,7 @@ begin
     end if;
 end $$;
 
--- Extends series as far as can be booked today; returns how many events got more days.
+-- Extends series to the last day that can be booked today; returns the number of events that got more days.
 create or replace function bridge_renew() returns bigint
 language plpgsql as $$
 declare
@@ -841,7 +841,7 @@ begin
 end $$;
 
 -- Compares the next rows, at most `most`, and corrects ours. It continues where the previous call ended, unless that was more than an hour ago. Each row
--- has one turn: a row that fails is recorded. With `loading`, partners get no events.
+-- is tried once; a row that fails is recorded. With `loading`, partners get no events.
 create or replace function bridge_go_on(most bigint, loading boolean, out compared bigint, out repaired bigint, out is_whole boolean)
 language plpgsql as $$
 declare
@@ -863,7 +863,7 @@ begin
     perform set_config('partner_api.writing', 'emr', true);
     perform set_config('partner_api.loading', case when loading then 'on' else '' end, true);
     if here.after < 0 and of <> 'bridge_apply_rooms' then
-        -- Key 0: something was missed before now, and this comparison finds what. If something is missed meanwhile, the mark is taken back.
+        -- Key 0: a change was missed before now, and this comparison finds it. If a change is missed meanwhile, key 0 is recorded again.
         with unknown as (delete from bridge_late where apply = of and key = 0 returning failed_at, message)
         insert into bridge_failures (apply, key, failed_at, message) select of, 0, min(failed_at), min(message) from unknown having count(*) > 0
         on conflict (apply, key) do nothing;
@@ -874,10 +874,10 @@ begin
     noted := array(select ctid from bridge_failures where apply = of and (key = any (keys) or keys = array[0::bigint]) for update skip locked);
     late := array(select ctid from bridge_late where apply = of and (key = any (keys) or keys = array[0::bigint]) for update skip locked);
     if compared > 0 then
-        -- A row that another transaction holds is recorded, and does not stop the others.
+        -- A row that another transaction has locked is recorded, and does not stop the others.
         perform set_config('lock_timeout', least(100, 1000 * nullif(extract(epoch from limit_before::interval), 0))::integer::text, true);
         busy := bridge_busy(of, array(select distinct d.key from bridge_differences(of, keys) d));
-        -- Not one whose record a retry holds: the retry applies or keeps it, and recording it again would wait for the retry.
+        -- Skip a row whose record a retry has locked: the retry applies or keeps it, and recording it again would wait for the retry.
         perform bridge_note(of, array(select k.key from unnest(busy) k (key) where not exists (
                 select 1 from bridge_failures f where f.apply = of and f.key = k.key and f.ctid <> all (noted))),
             'another transaction has locked the row', true);
@@ -886,7 +886,7 @@ begin
     else
         repaired := 0;
     end if;
-    -- By their place: not what was recorded meanwhile, by this run or by the EMR.
+    -- By `ctid`: this leaves rows that were recorded meanwhile, by this run or by the EMR.
     delete from bridge_failures where ctid = any (noted);
     delete from bridge_late where ctid = any (late);
     is_last := compared < most or keys = array[0::bigint];
@@ -910,7 +910,7 @@ begin
     perform set_config('partner_api.loading', '', true);
 end $$;
 
--- The highest id known to have been assigned; and, after a restore, makes new rows get ids above `last`.
+-- Return the highest id known to have been assigned; after a restore, make new rows get ids above `last`.
 create or replace function bridge_last_id(of_table text) returns bigint
 language plpgsql stable as $$
 begin
@@ -929,7 +929,7 @@ begin
     perform set_config('partner_api.writing', '', true);
 end $$;
 
--- Writes as the API and as the EMR, and returns what did not arrive on the other side. The caller rolls back.
+-- Writes as the API and as the EMR, and returns the changes that did not arrive on the other side. The caller rolls back.
 create or replace function bridge_trial() returns setof text
 language plpgsql as $$
 declare

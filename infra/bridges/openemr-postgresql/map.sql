@@ -16,7 +16,7 @@ end $$;
 create or replace function emr_number(written text) returns bigint
 language sql immutable parallel safe as $$ select case when written ~ '^[0-9]{1,15}$' then written::bigint end $$;
 
--- `pc_apptstatus`. Codes that the practice added count as scheduled, so the visit takes its time.
+-- `pc_apptstatus`. Codes that the practice added count as scheduled, so the visit occupies its time.
 create or replace function emr_status(written text) returns text
 language sql immutable parallel safe as $$
     select case written
@@ -187,7 +187,7 @@ declare
     limit_before text := current_setting('lock_timeout');
 begin
     if before.patient_id is null then
-        -- The EMR's program takes the highest number plus one. That one stays free for it: it would wait for our transaction, and then fail. If
+        -- The EMR's program takes the highest number plus one. Leave that one free for it: otherwise it would wait for our transaction, and then fail. If
         -- another program has taken our number, or is about to, takes the next one.
         perform set_config('lock_timeout', least(30, 1000 * nullif(extract(epoch from limit_before::interval), 0))::integer::text, true);
         for attempt in 1..10 loop
@@ -213,7 +213,7 @@ begin
         (before.first_name, before.mi, before.last_name, before.gender, before.dob, before.primary_language, before.phone,
             before.cell_phone, before.email, before.address, before.city, before.state, before.zip, before.country, before.provider_id)
     then
-        -- Only what the caller changes: of a change of the EMR's that is not applied yet, our row has the old values.
+        -- Only the columns that the caller changes: where a change by the EMR is not applied yet, our row has the old values.
         update public.patient_data set
             fname = case when after.first_name is distinct from before.first_name then coalesce(after.first_name, '') else fname end,
             mname = case when after.mi is distinct from before.mi then coalesce(after.mi, '') else mname end,
@@ -250,7 +250,7 @@ begin
     if before.visit_id is null then
         select type_id into type from emr_visit_types() where visit_type = after.visit_type order by active desc, type_id limit 1;
         if type is null then raise check_violation using message = 'emr_visit_type'; end if;
-        -- Skips ids that were assigned by hand, or are about to be.
+        -- Skips ids that were assigned manually, or are about to be.
         perform set_config('lock_timeout', least(30, 1000 * nullif(extract(epoch from limit_before::interval), 0))::integer::text, true);
         for attempt in 1..10 loop
             begin
@@ -267,7 +267,7 @@ begin
             end;
         end loop;
     end if;
-    -- Only what the caller changes, as above.
+    -- Only the columns that the caller changes, as above.
     update public.openemr_postcalendar_events set
         pc_aid = case when after.provider_id is distinct from before.provider_id then after.provider_id::text else pc_aid end,
         "pc_eventDate" = case when is_moved then after.visit_date else "pc_eventDate" end,
@@ -364,7 +364,7 @@ create or replace view bridge_ungranted (emr_table, statement) as
     from bridge_grants g
     where to_regclass(g.emr_table) is not null and not has_table_privilege(to_regclass(g.emr_table), g.privilege) group by g.emr_table;
 
--- Rows of ours that are not the EMR's: another practice's program or the API made them while no bridge was there. Attaching would take them for
+-- Rows of ours that are not the EMR's: another practice's program or the API made them without a bridge. Attaching would take them for
 -- the EMR's rows of the same ids, or delete them.
 create function emr_strangers() returns bigint
 language sql stable as $$

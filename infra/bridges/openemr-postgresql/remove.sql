@@ -12,6 +12,6 @@ begin
 end $$;
 drop view if exists bridge_ungranted, bridge_grants, bridge_watched;
 drop table if exists bridge_late, bridge_failures, bridge_time_off, bridge_rooms, bridge;
--- What the API makes from now on has ids that the EMR does not give out, so that a bridge that comes back knows it.
+-- From now on, the API's new rows get ids that the EMR does not assign, so that a bridge that is attached again recognizes them.
 select setval(pg_get_serial_sequence('partner_api.patients', 'patient_id'), (select coalesce(max(patient_id), 0) + 1000000000 from patients)),
     setval(pg_get_serial_sequence('partner_api.visits', 'visit_id'), (select coalesce(max(visit_id), 0) + 1000000000 from visits));

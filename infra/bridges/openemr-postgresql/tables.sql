@@ -12,7 +12,7 @@ create table if not exists bridge (
     -- The last day to which series of the EMR are mirrored as time off.
     renewed_until date
 );
--- A restored database must not assign the ids that it had assigned after the backup: new rows of ours get ids above these.
+-- A restored database must not reuse ids that it assigned after the backup: our new rows get ids above these.
 alter table bridge add column if not exists visits_above bigint not null default 0,
     add column if not exists patients_above bigint not null default 0,
     -- When both sides were last compared as a whole.
@@ -44,7 +44,7 @@ create table if not exists bridge_failures (
     primary key (apply, key)
 );
 
--- The same, of changes that were made while a retry held their record: without a key, so that the EMR waits for nobody.
+-- The same for changes that were made while a retry locked their record; without a primary key, so that the EMR never waits.
 create table if not exists bridge_late (
     apply text not null,
     key bigint not null,

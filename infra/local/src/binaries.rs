@@ -46,7 +46,7 @@ pub async fn build(
     }
     let status = cargo.wait().await.map_err(Error::io("cargo build"))?;
     if !status.success() {
-        return Err(Error::Build("building the functions failed".to_owned()));
+        return Err(Error::Refused("building the functions failed".to_owned()));
     }
     only(packages, executables)
 }
@@ -60,7 +60,7 @@ pub fn find(folder: &Path, packages: &[String]) -> Result<BTreeMap<String, PathB
 
 fn only(packages: &[String], executables: BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, PathBuf>> {
     match packages.iter().find(|package| !executables.contains_key(*package)) {
-        Some(missing) => Err(Error::Build(format!("there is no binary for {missing}"))),
+        Some(missing) => Err(Error::Refused(format!("there is no binary for {missing}"))),
         None => Ok(executables),
     }
 }

@@ -4,9 +4,9 @@
 mod access;
 mod activity;
 mod catalog;
+mod data;
 mod dice;
 mod document;
-mod names;
 mod patients;
 mod postgres;
 mod practice;
@@ -28,7 +28,7 @@ use shared::{
 };
 use sqlx::AssertSqlSafe;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, TemplateError};
 use crate::practices::{self, ACTIVITY_TABLE, CATALOG_SECRET, CONTROL_TABLE, control_plane, dsn_secret};
 use crate::secrets::Secrets;
 use crate::stack::Stores;
@@ -196,11 +196,11 @@ fn rows(practice: &DemoPractice, db: &TenantDb, now: Timestamp) -> String {
 
 /// Returns the admin secret from `{"current":"<secret>"}`.
 fn admin_secret(secrets: &Secrets, template: &Template) -> Result<String> {
-    let missing = || Error::Template(format!("{ADMIN_SECRETS} must be a JSON object with \"current\""));
+    let missing = || TemplateError(format!("{ADMIN_SECRETS} must be a JSON object with \"current\""));
     if !template.secrets.iter().any(|it| it.id == ADMIN_SECRETS) {
-        return Err(missing());
+        return Err(missing().into());
     }
     let text = secrets.get(ADMIN_SECRETS).ok_or_else(missing)?;
     let value: serde_json::Value = serde_json::from_str(&text).map_err(|_| missing())?;
-    value["current"].as_str().map(str::to_owned).ok_or_else(missing)
+    Ok(value["current"].as_str().ok_or_else(missing)?.to_owned())
 }

@@ -26,7 +26,7 @@ impl Deployment {
     /// Starts without a version, and deletes the leftovers of killed stacks.
     pub fn new(sources: BTreeMap<String, PathBuf>) -> Result<Self> {
         let beside = sources.values().next().and_then(|binary| binary.parent());
-        let all = beside.ok_or_else(|| Error::Build("there are no binaries".to_owned()))?.join(FOLDER);
+        let all = beside.ok_or_else(|| Error::Refused("there are no binaries".to_owned()))?.join(FOLDER);
         remove_stale(&all);
         let folder = all.join(std::process::id().to_string());
         Ok(Self { sources, folder, version: 0 })

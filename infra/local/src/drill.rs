@@ -100,9 +100,9 @@ impl Steps<'_> {
     ) -> Result<T> {
         let (at, began) = (Timestamp::now(), Instant::now());
         println!("  {name}");
-        let (done, told) = work.await?;
+        let (done, notes) = work.await?;
         let name = format!("{}: {name}", self.round);
-        self.report.steps.push(Step { name, at, seconds: began.elapsed().as_secs_f64(), told });
+        self.report.steps.push(Step { name, at, seconds: began.elapsed().as_secs_f64(), notes });
         Ok(done)
     }
 }
@@ -140,20 +140,20 @@ async fn round(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older, report:
             }
         };
         let dsn = database.restore(scene).await?;
-        let told = vec![
+        let notes = vec![
             format!("database as of {}", database.at),
             format!("control table as of {}, {as_what}", control.at),
         ];
-        Ok((dsn, told))
+        Ok((dsn, notes))
     };
     let dsn = steps.take("2 Restore under another name", Box::pin(beside)).await?;
 
     let switch = async {
         let operator = scene.operator()?;
-        let mut told = Vec::new();
+        let mut notes = Vec::new();
         if older == Older::Database {
             let restored = operator.restore_control(RESTORED_TABLE, Some(control.at), (false, true)).await?;
-            told.extend(
+            notes.extend(
                 restored
                     .checks
                     .into_iter()
@@ -161,7 +161,7 @@ async fn round(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older, report:
             );
         }
         operator.set_practice_dsn(PRACTICE, &dsn, false).await?;
-        Ok(((), told))
+        Ok(((), notes))
     };
     steps.take("3 Switch", Box::pin(switch)).await?;
 
@@ -173,9 +173,9 @@ async fn round(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older, report:
         let repaired = operator.reconcile(Some(PRACTICE), plan(true)?).await?;
         story.manual(scene, &repaired).await?;
         let again = operator.reconcile(Some(PRACTICE), plan(false)?).await?;
-        let told = [("dry run", &found), ("applied", &repaired), ("dry run again", &again)];
-        let told = told.map(|(name, it)| format!("{name}: {}", it.result())).into();
-        Ok(((found, repaired, again), told))
+        let notes = [("dry run", &found), ("applied", &repaired), ("dry run again", &again)];
+        let notes = notes.map(|(name, it)| format!("{name}: {}", it.result())).into();
+        Ok(((found, repaired, again), notes))
     };
     let (found, mut repaired, again) = steps.take("4 Reconcile", Box::pin(reconcile)).await?;
     people_saw_to(&mut repaired, &again);
@@ -261,7 +261,7 @@ async fn work(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older) -> Resul
     let (database, control) = (database.ok_or_else(missing)?, control.ok_or_else(missing)?);
     let silent_events = endpoint.received().iter().filter(|it| it.path.ends_with(SILENT)).count();
     let lost = if older == Older::Database { vec!["between", "last"] } else { vec!["last"] };
-    let told = vec![
+    let notes = vec![
         format!(
             "bookings: {}",
             story
@@ -278,7 +278,7 @@ async fn work(scene: &mut Scene<'_>, endpoint: &Endpoint, older: Older) -> Resul
     ];
     let plan = Plan { moments: Moments::default(), apply: false, now: Timestamp::now() };
     let before = Before { log_began_after, lost, silent_events, reported: Report::new(plan) };
-    Ok(((story, database, control, before), told))
+    Ok(((story, database, control, before), notes))
 }
 
 async fn log_end(scene: &Scene<'_>) -> Result<shared::domain::ids::LogId> {

@@ -52,7 +52,8 @@ pub(crate) async fn open(data_dir: &Path, practicepass: &str) -> Result<TenantDb
     let grant = PracticeGrant::for_operations(PracticePass::try_from(practicepass).map_err(|_| unknown())?);
     // The log contains only instants, so the time zone does not matter.
     let location = Location { dsn, time_zone: "UTC".to_owned() };
-    let opened = Practices::patient(1).open(&grant, Timestamp::now(), async || Ok(location)).await;
+    let opened =
+        Practices::for_background_work(1).open(&grant, Timestamp::now(), async || Ok(location)).await;
     opened.map_err(|error| match error {
         sql::Error::WrongDatabase => unknown(),
         other => failed(practicepass)(other),

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let done = tokio::runtime::Runtime::new()
-        .map_err(|error| Error::Io("could not start the async runtime".to_owned(), error))
+        .map_err(Error::io("could not start the async runtime"))
         .and_then(|runtime| runtime.block_on(perform(cli)));
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -115,15 +115,13 @@ async fn operate(root: &Path, data_dir: &Path, operation: Operation) -> Result<(
         Operation::Migrate { tolerate, .. } if !RunningStack::is_in(data_dir) => {
             practices::migrate_all(&root.join("template.yaml"), data_dir, tolerate).await
         }
-        operation => Ok(operation.perform(|| operator(data_dir)).await?),
+        operation => operation.perform(|| operator(data_dir)).await,
     }
 }
 
 /// Connects to the stack running in this data folder.
-fn operator(data_dir: &Path) -> officepro_operator::error::Result<Operator> {
-    let running = RunningStack::of(data_dir)
-        .map_err(|error| officepro_operator::error::Error::Refused(error.to_string()))?;
-    Ok(running.operator(data_dir))
+fn operator(data_dir: &Path) -> Result<Operator> {
+    Ok(RunningStack::of(data_dir)?.operator(data_dir))
 }
 
 /// Runs the restore drill in a folder, which is deleted afterwards unless `--keep` names it.
@@ -145,9 +143,9 @@ async fn restore_drill(root: &Path, options: Drill, binaries: Option<&Path>) -> 
     };
     let done = Box::pin(drill::run(&setting, &folder)).await;
     if options.keep.is_none() && folder.exists() {
-        std::fs::remove_dir_all(&folder).map_err(|error| Error::Io(folder.display().to_string(), error))?;
+        std::fs::remove_dir_all(&folder).map_err(Error::file(&folder))?;
     }
-    Ok(show(&done?, options.report.as_deref())?)
+    show(&done?, options.report.as_deref())
 }
 
 /// Builds the functions and switches the stack running in this data folder to them.
@@ -174,7 +172,7 @@ fn with_own_features(packages: &[String], release: bool) -> Vec<String> {
 }
 
 fn own_program() -> Result<PathBuf> {
-    std::env::current_exe().map_err(|error| Error::Io("the path of this program".to_owned(), error))
+    std::env::current_exe().map_err(Error::io("the path of this program"))
 }
 
 fn print_banner(stack: &Stack, demo: Option<&Demo>) {
@@ -198,7 +196,7 @@ struct Signals {
 
 impl Signals {
     fn catch() -> Result<Self> {
-        let of = |kind| signal(kind).map_err(|error| Error::Io("signal handler".to_owned(), error));
+        let of = |kind| signal(kind).map_err(Error::io("signal handler"));
         Ok(Self {
             terminate: of(SignalKind::terminate())?,
             interrupt: of(SignalKind::interrupt())?,

@@ -16,7 +16,7 @@ use std::path::Path;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, TemplateError};
 use crate::template::{ACCOUNT, Identity, REGION};
 use crate::{private_file, random};
 use statement::Statement;
@@ -147,7 +147,7 @@ impl Permissions {
     pub(crate) fn write_report(&self, file: &Path) -> Result<()> {
         let text =
             serde_json::to_vec_pretty(&self.report()).map_err(|error| Error::store("permissions", error))?;
-        Ok(private_file::write(file, &text)?)
+        private_file::write(file, &text)
     }
 }
 
@@ -178,7 +178,7 @@ impl Principal {
                     let Self { function, role, .. } = principal;
                     let message =
                         format!("{role}: Lambda itself needs {action} on {resource} for {function}");
-                    return Err(Error::Template(message));
+                    return Err(TemplateError(message).into());
                 }
             }
         }

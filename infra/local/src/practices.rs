@@ -17,7 +17,7 @@ use shared::tenant::{self, TenantDb};
 
 use crate::data_dir::DataDir;
 use crate::dynamodb::DynamoDb;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, TemplateError};
 use crate::secrets::Secrets;
 use crate::template::{LocalResources, REGION, Template};
 
@@ -108,7 +108,7 @@ fn dsn_of(practice: &Practice, secrets: &Secrets) -> Option<String> {
 /// Migrates the catalog's database to the newest schema and opens it.
 pub(crate) async fn migrate_catalog(secrets: &Secrets) -> Result<CatalogDb> {
     let dsn = secrets.get(CATALOG_SECRET);
-    let dsn = dsn.ok_or_else(|| Error::Template("there is no CatalogDsnSecret".to_owned()))?;
+    let dsn = dsn.ok_or_else(|| TemplateError("there is no CatalogDsnSecret".to_owned()))?;
     catalog::migrate::migrate(&CatalogGrant::for_operations(), &dsn).await.map_err(failed("catalog"))
 }
 

@@ -145,7 +145,7 @@ impl SecretFile {
     fn save(&self) -> Result<()> {
         let document = Document { secrets: self.secrets.clone() };
         let text = serde_json::to_vec_pretty(&document).map_err(|error| Error::store("secrets", error))?;
-        Ok(private_file::write(&self.file, &text)?)
+        private_file::write(&self.file, &text)
     }
 }
 

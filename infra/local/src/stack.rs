@@ -63,8 +63,8 @@ impl Stores {
     /// Reads the template and opens the stores in the data folder.
     pub async fn start(template: &Path, data_dir: DataDir) -> Result<Self> {
         let (listener, sqs_endpoint) = SqsServer::listen().await?;
-        let world = LocalResources { sqs_endpoint: sqs_endpoint.clone(), parameters: BTreeMap::new() };
-        let template = Template::read(template, &world)?;
+        let local = LocalResources { sqs_endpoint: sqs_endpoint.clone(), parameters: BTreeMap::new() };
+        let template = Template::read(template, &local)?;
         let folder = data_dir.path();
         let secrets = Secrets::open(&folder.join("secrets.json"), &template.secrets)?;
         let access_key = random::alphanumeric(20)?;
@@ -128,7 +128,7 @@ impl Stores {
             "pid": std::process::id(),
         });
         let file = self.data_dir().join(ADDRESSES);
-        Ok(private_file::write(&file, addresses.to_string().as_bytes())?)
+        private_file::write(&file, addresses.to_string().as_bytes())
     }
 
     /// Stops the stores.
@@ -213,7 +213,7 @@ impl Stack {
             deployed.push(Deployed {
                 function: function.clone(),
                 binary: binary
-                    .ok_or_else(|| Error::Build(format!("there is no binary for {}", function.binary)))?,
+                    .ok_or_else(|| Error::Refused(format!("there is no binary for {}", function.binary)))?,
                 environment,
             });
         }

@@ -12,12 +12,15 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Result};
+use crate::error::{self, Error, TemplateError};
 pub use functions::{Function, QueueTrigger, RouteKey, Schedule};
 pub use intrinsics::LocalResources;
 pub use intrinsics::{ACCOUNT, REGION, STACK};
 pub use roles::{Identity, Policy, Role};
 pub use stores::{Index, KeyAttribute, Queue, Redrive, Secret, SecretValue, Table};
+
+/// The result of reading a part of the template.
+type Result<T> = std::result::Result<T, TemplateError>;
 
 /// The resources of `template.yaml` that have a local counterpart.
 #[derive(Debug, Clone)]
@@ -42,9 +45,9 @@ pub struct Throttling {
 
 impl Template {
     /// Reads a template file; `local` provides the local values of parameters and resources.
-    pub fn read(path: &Path, local: &LocalResources) -> Result<Self> {
+    pub fn read(path: &Path, local: &LocalResources) -> error::Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::file(path))?;
-        Self::parse(&text, local)
+        Ok(Self::parse(&text, local)?)
     }
 
     /// Parses the text of a template.
@@ -53,7 +56,7 @@ impl Template {
         let resources = document
             .get("Resources")
             .and_then(Value::as_object)
-            .ok_or_else(|| Error::Template("the Resources section is missing".to_owned()))?;
+            .ok_or_else(|| TemplateError("the Resources section is missing".to_owned()))?;
         let scope = intrinsics::Scope::new(&document, resources, local)?;
         let globals = section(&scope, document.pointer("/Globals/Function"), "Globals.Function")?;
 
@@ -86,7 +89,7 @@ impl Template {
                 "AWS::IAM::Role" => roles.role(id, &properties()?)?,
                 "AWS::IAM::ManagedPolicy" => roles.managed_policy(id, &properties()?)?,
                 "AWS::IAM::Policy" | "AWS::IAM::RolePolicy" => {
-                    return Err(Error::Template(format!("{id}: the local stack does not support {kind}")));
+                    return Err(TemplateError(format!("{id}: the local stack does not support {kind}")));
                 }
                 _ => {}
             }
@@ -131,20 +134,14 @@ fn section(scope: &intrinsics::Scope<'_>, value: Option<&Value>, place: &str) ->
     ];
     let mut resolved = Map::new();
     for (name, value) in value.and_then(Value::as_object).into_iter().flatten() {
+        let locate = |TemplateError(message)| TemplateError(format!("{place}.{name}: {message}"));
         if READ.contains(&name.as_str())
-            && let Some(value) = scope.resolve(value).map_err(|error| locate(error, place, name))?
+            && let Some(value) = scope.resolve(value).map_err(locate)?
         {
             resolved.insert(name.clone(), value);
         }
     }
     Ok(resolved)
-}
-
-fn locate(error: Error, place: &str, name: &str) -> Error {
-    match error {
-        Error::Template(message) => Error::Template(format!("{place}.{name}: {message}")),
-        other => other,
-    }
 }
 
 fn throttling(api: &Map<String, Value>) -> Result<Option<Throttling>> {
@@ -161,7 +158,7 @@ fn whole_number(properties: &Map<String, Value>, name: &str) -> Result<Option<u3
         Value::String(text) => text.parse().ok(),
         other => other.as_u64().and_then(|number| u32::try_from(number).ok()),
     };
-    number.map(Some).ok_or_else(|| Error::Template(format!("{name} is {value}, not a whole number")))
+    number.map(Some).ok_or_else(|| TemplateError(format!("{name} is {value}, not a whole number")))
 }
 
 /// Returns a required text.
@@ -169,7 +166,7 @@ fn text<'a>(properties: &'a Map<String, Value>, name: &str) -> Result<&'a str> {
     properties
         .get(name)
         .and_then(Value::as_str)
-        .ok_or_else(|| Error::Template(format!("{name} is missing or isn't text")))
+        .ok_or_else(|| TemplateError(format!("{name} is missing or isn't text")))
 }
 
 /// Returns the variables of an environment, every value as text.

@@ -80,18 +80,18 @@ impl Triggers {
 /// do: no caller could retry for them.
 ///
 /// # Errors
-/// [`InvokeError::Throttled`] if it was busy for as long as `patience`; [`InvokeError::Stopping`]
-/// also if the stack's stop interrupted the invocation.
+/// [`InvokeError::Throttled`] if it was busy for `busy_timeout`; [`InvokeError::Stopping`] also if
+/// the stack's stop interrupted the invocation.
 async fn when_free(
     runtime: &RuntimeHost,
     function: &str,
     event: Bytes,
-    patience: Duration,
+    busy_timeout: Duration,
 ) -> Result<InvocationResult, InvokeError> {
     let began = Instant::now();
     loop {
         match runtime.invoke(function, event.clone()).await {
-            Err(InvokeError::Throttled) if began.elapsed() < patience => sleep(BETWEEN_TRIES).await,
+            Err(InvokeError::Throttled) if began.elapsed() < busy_timeout => sleep(BETWEEN_TRIES).await,
             Ok(outcome) if outcome.is_cut_off() => return Err(InvokeError::Stopping),
             other => return other,
         }

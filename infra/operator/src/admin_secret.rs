@@ -48,7 +48,7 @@ impl Operator {
     /// Invalidates the previous secret and its sessions; `offered` must be the current secret.
     pub async fn end_admin_secret(&self, offered: &str) -> Result<()> {
         let stored = read(&self.secrets, &self.names.admin_secrets).await?;
-        if pair_of(&stored)?.recognise(offered) != Some(WhichSecret::Current) {
+        if pair_of(&stored)?.recognize(offered) != Some(WhichSecret::Current) {
             return Err(Error::Refused(
                 "that is not the current secret; nothing was changed. --abort makes the previous one current \
                     again".to_owned(),

@@ -18,7 +18,7 @@ use crate::{Operator, refused};
 /// slowest database is done.
 const AT_ONCE: usize = 10;
 /// After this long a database is reported as slow, and another one may start.
-const PATIENCE: Duration = Duration::from_secs(15);
+const SLOW_AFTER: Duration = Duration::from_secs(15);
 /// Limit of concurrent databases including the slow ones.
 const MOST_AT_ONCE: usize = 100;
 
@@ -27,14 +27,14 @@ pub(crate) const CATALOG: &str = "catalog";
 
 /// A report about one database.
 #[derive(Debug)]
-enum Word {
-    /// It takes longer than [`PATIENCE`].
+enum Report {
+    /// It takes longer than [`SLOW_AFTER`].
     Slow,
-    Done(Outcome),
+    Done(DatabaseResult),
 }
 
 /// The result for one database, or the cause of its failure.
-pub(crate) type Outcome = std::result::Result<DatabaseOutcome, String>;
+pub(crate) type DatabaseResult = std::result::Result<DatabaseOutcome, String>;
 
 /// What is done and what failed so far.
 #[derive(Default)]
@@ -70,14 +70,14 @@ impl Operator {
         println!("Migrating the catalog and {} practices …", names.len());
         let mut progress = Progress { total: names.len() + 1, tolerated, ..Progress::default() };
         let invoker = self.invoker.clone();
-        let mut words = migrate_each(names, PATIENCE, move |task| {
+        let mut reports = migrate_each(names, SLOW_AFTER, move |task| {
             let invoker = invoker.clone();
             async move { invoker.invoke(&task).await }
         });
-        while let Some((database, word)) = words.recv().await {
-            match word {
-                Word::Slow => println!("{database}: still running after {} s …", PATIENCE.as_secs()),
-                Word::Done(outcome) => progress.note(&database, outcome),
+        while let Some((database, report)) = reports.recv().await {
+            match report {
+                Report::Slow => println!("{database}: still running after {} s …", SLOW_AFTER.as_secs()),
+                Report::Done(outcome) => progress.note(&database, outcome),
             }
         }
         progress.end()
@@ -106,18 +106,18 @@ impl Operator {
 
 /// Migrates the catalog and these practices, several at a time.
 ///
-/// Sends each outcome as soon as it is known, and [`Word::Slow`] for one that takes longer than
-/// `patience`.
+/// Sends each outcome as soon as it is known, and [`Report::Slow`] for one that takes longer than
+/// `slow_after`.
 fn migrate_each<I, F>(
     practices: Vec<String>,
-    patience: Duration,
+    slow_after: Duration,
     invoke: I,
-) -> mpsc::UnboundedReceiver<(String, Word)>
+) -> mpsc::UnboundedReceiver<(String, Report)>
 where
     I: Fn(Task) -> F + Send + 'static,
     F: Future<Output = Result<MigrateResponse>> + Send + 'static,
 {
-    let (words, told) = mpsc::unbounded_channel();
+    let (reports, receiver) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         let (turns, all) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(Semaphore::new(MOST_AT_ONCE)));
         let catalog = Task { catalog: true, ..Task::default() };
@@ -132,14 +132,14 @@ where
             else {
                 return;
             };
-            let (answer, words) = (invoke(task), words.clone());
+            let (answer, reports) = (invoke(task), reports.clone());
             tokio::spawn(async move {
                 let mut answer = pin!(answer);
-                let answer = if let Ok(answer) = timeout(patience, &mut answer).await {
+                let answer = if let Ok(answer) = timeout(slow_after, &mut answer).await {
                     answer
                 } else {
                     // The receiver may have been dropped.
-                    let _ = words.send((database.clone(), Word::Slow));
+                    let _ = reports.send((database.clone(), Report::Slow));
                     drop(turn);
                     answer.await
                 };
@@ -147,12 +147,12 @@ where
                     Ok(response) => outcome_of(response, &database),
                     Err(error) => Err(error.to_string()),
                 };
-                let _ = words.send((database, Word::Done(outcome)));
+                let _ = reports.send((database, Report::Done(outcome)));
                 drop(place);
             });
         }
     });
-    told
+    receiver
 }
 
 /// The task of migrating one practice's database.
@@ -161,7 +161,7 @@ fn of_practice(practice: &str) -> Task {
 }
 
 /// Returns what the function's response says about one database.
-pub(crate) fn outcome_of(response: MigrateResponse, database: &str) -> Outcome {
+pub(crate) fn outcome_of(response: MigrateResponse, database: &str) -> DatabaseResult {
     let found = response.results.into_iter().find(|it| it.practice == database).map(|it| it.outcome);
     let found = found.or(response.catalog.filter(|_| database == CATALOG));
     let outcome = found.ok_or("the function's response does not mention it")?;
@@ -172,7 +172,7 @@ pub(crate) fn outcome_of(response: MigrateResponse, database: &str) -> Outcome {
 }
 
 /// Returns the outcome if it has one of these states, otherwise the cause that it gives.
-pub(crate) fn require(outcome: DatabaseOutcome, states: &[Status]) -> Outcome {
+pub(crate) fn require(outcome: DatabaseOutcome, states: &[Status]) -> DatabaseResult {
     if states.contains(&outcome.status) { Ok(outcome) } else { Err(cause_of(outcome)) }
 }
 
@@ -181,7 +181,7 @@ fn cause_of(outcome: DatabaseOutcome) -> String {
 }
 
 impl Progress {
-    fn note(&mut self, database: &str, outcome: Outcome) {
+    fn note(&mut self, database: &str, outcome: DatabaseResult) {
         self.done += 1;
         let (done, total) = (self.done, self.total);
         let outcome = outcome.inspect_err(|_| println!("[{done}/{total}] {database}: {}", Status::Failed));
@@ -251,7 +251,7 @@ mod tests {
         let (end, ended) = tokio::sync::watch::channel(());
         let hanging = (0..3 * AT_ONCE).map(|it| format!("{HANGS}{it}"));
         let names: Vec<String> = hanging.chain((0..50).map(|it| format!("North{it}"))).collect();
-        let mut words = migrate_each(names, Duration::from_millis(20), move |task| {
+        let mut reports = migrate_each(names, Duration::from_millis(20), move |task| {
             let mut ended = ended.clone();
             async move {
                 let Some(name) = task.practices.first().cloned() else {
@@ -267,12 +267,12 @@ mod tests {
         });
         let (mut slow, mut done) = (Vec::new(), Vec::new());
         while done.len() < 51 {
-            let word = timeout(Duration::from_mins(1), words.recv())
+            let report = timeout(Duration::from_mins(1), reports.recv())
                 .await
                 .expect("an outcome of each that responds");
-            match word.unwrap() {
-                (database, Word::Slow) => slow.push(database),
-                (database, Word::Done(outcome)) => {
+            match report.unwrap() {
+                (database, Report::Slow) => slow.push(database),
+                (database, Report::Done(outcome)) => {
                     assert_eq!(outcome.unwrap().status, Status::Migrated);
                     done.push(database);
                 }
@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(slow.iter().filter(|it| it.starts_with(HANGS)).count(), 3 * AT_ONCE, "{slow:?}");
         end.send_replace(());
         let mut rest = 0;
-        while words.recv().await.is_some() {
+        while reports.recv().await.is_some() {
             rest += 1;
         }
         assert_eq!(rest, 3 * AT_ONCE);
@@ -291,19 +291,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_failed_invocation_reports_its_database_as_failed() {
-        let mut words = migrate_each(vec!["North".to_owned()], PATIENCE, |task| async move {
+        let mut reports = migrate_each(vec!["North".to_owned()], SLOW_AFTER, |task| async move {
             if !task.practices.is_empty() {
                 return Err(Error::Refused("out of time".to_owned()));
             }
             Ok(MigrateResponse::default())
         });
-        let mut told = std::collections::BTreeMap::new();
-        while let Some((database, word)) = words.recv().await {
-            let Word::Done(outcome) = word else { panic!() };
-            told.insert(database, outcome.unwrap_err());
+        let mut causes = std::collections::BTreeMap::new();
+        while let Some((database, report)) = reports.recv().await {
+            let Report::Done(outcome) = report else { panic!() };
+            causes.insert(database, outcome.unwrap_err());
         }
-        assert_eq!(told["North"], "out of time");
-        assert_eq!(told[CATALOG], "the function's response does not mention it");
+        assert_eq!(causes["North"], "out of time");
+        assert_eq!(causes[CATALOG], "the function's response does not mention it");
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod ids;
 mod items;
 mod log;
 mod practice;
-mod question;
+mod examine;
 mod records;
 mod repair;
 pub mod report;
@@ -48,7 +48,7 @@ pub struct Moments {
 
 /// Queries a practice's database from where it is reachable.
 pub trait Ask {
-    fn ask(&self, question: &ExamineRequest) -> impl Future<Output = Result<Facts>>;
+    fn ask(&self, request: &ExamineRequest) -> impl Future<Output = Result<Facts>>;
 }
 
 /// What to compare, and whether to repair it.
@@ -78,13 +78,13 @@ impl Plan {
 }
 
 impl Ask for Operator {
-    async fn ask(&self, question: &ExamineRequest) -> Result<Facts> {
-        let task = Task { examine: Some(question.clone()), ..Task::default() };
+    async fn ask(&self, request: &ExamineRequest) -> Result<Facts> {
+        let task = Task { examine: Some(request.clone()), ..Task::default() };
         let mut response = self.invoker.invoke(&task).await?;
         if let Some(facts) = response.examined.take() {
             return Ok(facts);
         }
-        let practice = question.practicepass.as_str();
+        let practice = request.practicepass.as_str();
         let cause = outcome_of(response, practice).err();
         let cause = cause.unwrap_or_else(|| "the function's response has no facts".to_owned());
         Err(Error::Refused(format!("{practice}: {cause}")))

@@ -17,7 +17,7 @@ const PAGE: usize = 500;
 /// finishes its current poll.
 const UNTIL_UNPOLLED: Duration = Duration::from_secs(15);
 
-/// Counts of what was removed along with a practice.
+/// The numbers of records that were removed with a practice.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Removed {
     pub keys: usize,

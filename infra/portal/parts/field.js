@@ -82,7 +82,7 @@ export function useForm(work) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(/** @type {any} */ (null));
   const form = useRef(/** @type {HTMLFormElement | null} */ (null));
-  const once = useRef({ wish: '', key: '' });
+  const once = useRef({ content: '', key: '' });
   useEffect(() => {
     if (error) /** @type {HTMLElement | null} */ (form.current?.querySelector('[aria-invalid="true"]'))?.focus();
   }, [error]);
@@ -92,9 +92,9 @@ export function useForm(work) {
     if (busy) return;
     form.current = /** @type {HTMLFormElement} */ (event.currentTarget);
     const values = /** @type {Record<string, string>} */ (Object.fromEntries(new FormData(form.current)));
-    const wish = JSON.stringify([...new FormData(form.current)]);
+    const content = JSON.stringify([...new FormData(form.current)]);
     // A retry with the same values uses the same idempotency key; changed values get a new one.
-    if (once.current.wish !== wish) once.current = { wish, key: crypto.randomUUID() };
+    if (once.current.content !== content) once.current = { content, key: crypto.randomUUID() };
     setBusy(true);
     setError(null);
     try {

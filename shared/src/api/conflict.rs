@@ -10,7 +10,7 @@ pub const MAX_CONFLICT_RETRIES: u32 = 16;
 /// Runs a change until no concurrent change conflicts with it.
 ///
 /// `retry_on_conflict!(app, detail, || { …; Ok(Some(changed)) })` is an `ApiResult<_>`. The block
-/// reads the record anew each time. It is `Ok(None)` if the record was changed meanwhile. After 16
+/// reads the record again each time. It is `Ok(None)` if the record was changed meanwhile. After 16
 /// conflicts, the result is 409 `CONCURRENT_CHANGE` with `detail`.
 ///
 /// It is a macro because the compiler cannot show that the futures of async closures are `Send`.

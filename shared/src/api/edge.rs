@@ -103,7 +103,7 @@ async fn answer(
         response = error.into_response();
     }
     if let Some(details) = response.extensions_mut().remove::<ProblemDetails>() {
-        problem(&mut response, details, &call, offered);
+        problem(&mut response, details, &call, offered, app.config.portal_origin.as_deref());
     }
     finish_headers(response.headers_mut(), &call);
     let replayed = response.headers().contains_key("idempotent-replayed");
@@ -149,8 +149,15 @@ fn known(method: &Method) -> &'static str {
 
 /// Writes the problem details into the response.
 ///
-/// `offered` says whether the request had an `Authorization` header.
-fn problem(response: &mut Response, details: ProblemDetails, call: &Call, offered: bool) {
+/// `offered` says whether the request had an `Authorization` header. `portal` is the portal's
+/// origin, if it is configured.
+fn problem(
+    response: &mut Response,
+    details: ProblemDetails,
+    call: &Call,
+    offered: bool,
+    portal: Option<&str>,
+) {
     let code = details.code;
     if let Some(cause) = &details.cause {
         tracing::error!(code = code.as_str(), cause, "the call failed");
@@ -160,7 +167,7 @@ fn problem(response: &mut Response, details: ProblemDetails, call: &Call, offere
         errors,
         errors_omitted,
         members: details.members,
-        ..Problem::new(code, details.detail.into_owned(), call.request_id())
+        ..Problem::new(code, details.detail.into_owned(), call.request_id(), portal.unwrap_or_default())
     };
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     let headers = response.headers_mut();

@@ -107,8 +107,9 @@ codes! {
 /// The body of an error (RFC 9457), `application/problem+json`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
-    /// A URI that identifies the type of problem.
+    /// The address of the code's entry in the documentation.
     #[serde(rename = "type")]
+    #[schema(format = "uri-reference", example = "/docs/errors.html#INVALID_FIELDS")]
     pub kind: String,
     pub title: &'static str,
     pub status: u16,
@@ -132,9 +133,11 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub fn new(code: Code, detail: String, request_id: &str) -> Self {
+    /// `portal` is the portal's origin, such as `https://portal.example.com`, which serves the
+    /// documentation. If it is empty, `type` is relative to the host of the call.
+    pub fn new(code: Code, detail: String, request_id: &str, portal: &str) -> Self {
         Self {
-            kind: format!("urn:officepro:problem:{}", code.as_str().to_ascii_lowercase().replace('_', "-")),
+            kind: format!("{portal}/docs/errors.html#{}", code.as_str()),
             title: code.title(),
             status: code.status().as_u16(),
             detail,

@@ -12,7 +12,7 @@ use serde_json::Value;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        Components, OpenApi, OpenApiVersion, RefOr,
+        Components, OpenApi, OpenApiVersion, PathItem, RefOr,
         path::Operation,
         security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
     },
@@ -53,16 +53,12 @@ pub fn describe(mut openapi: OpenApi) -> Value {
     components.schemas.extend(definitions);
     for (path, item) in &mut openapi.paths.paths {
         let credential = if path.starts_with("/v1/admin/") { ADMIN_SECRET } else { TOKEN };
-        let changing = [&mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
-        for operation in changing.into_iter().filter_map(Option::as_mut) {
-            complete(operation, credential, false);
-        }
-        if let Some(operation) = &mut item.get {
-            complete(operation, credential, true);
+        for (method, operation) in operations_of(item) {
+            complete(operation, credential, method == "GET");
         }
     }
     requests::tighten(&mut openapi);
-    show_examples(&mut openapi);
+    examples::show_all(&mut openapi);
     // Serializing fails for no value of this type.
     let mut document = serde_json::to_value(&openapi).unwrap_or_default();
     document["webhooks"] = events::webhooks();
@@ -72,24 +68,19 @@ pub fn describe(mut openapi: OpenApi) -> Value {
     document
 }
 
-fn show_examples(openapi: &mut OpenApi) {
-    for (name, example) in examples::all() {
-        let Some((method, path)) = name.split_once(' ') else { continue };
-        let Some(item) = openapi.paths.paths.get_mut(path) else { continue };
-        let operation = match method {
-            "GET" => &mut item.get,
-            "POST" => &mut item.post,
-            "PUT" => &mut item.put,
-            "PATCH" => &mut item.patch,
-            "DELETE" => &mut item.delete,
-            _ => continue,
-        };
-        if let Some(operation) = operation {
-            examples::show(operation, path, example);
-        }
-    }
+/// Returns the operations of a path with their methods.
+fn operations_of(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+    let all = [
+        ("GET", &mut item.get),
+        ("PUT", &mut item.put),
+        ("POST", &mut item.post),
+        ("DELETE", &mut item.delete),
+        ("PATCH", &mut item.patch),
+    ];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
+/// Adds the operation's id, security and problems. `safe`: it changes nothing.
 fn complete(operation: &mut Operation, credential: &str, safe: bool) {
     operation.operation_id = operation.operation_id.take().map(|it| camel_case(&it));
     let scopes = operation.tags.iter().flatten().flat_map(|tag| scopes_of(tag)).collect::<Vec<_>>();

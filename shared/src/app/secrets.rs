@@ -52,14 +52,14 @@ impl App {
     ///
     /// # Errors
     /// As [`Self::admin_secrets`], and if the newest secrets cannot be read.
-    pub async fn recognise_admin(&self, offered: &str) -> Result<Option<WhichSecret>, Error> {
-        self.ask(self.admin_secrets_ref()?, |secrets| secrets.recognise(offered)).await
+    pub async fn recognize_admin(&self, offered: &str) -> Result<Option<WhichSecret>, Error> {
+        self.ask(self.admin_secrets_ref()?, |secrets| secrets.recognize(offered)).await
     }
 
     /// Whether a session is bound to an admin secret that is still accepted.
     ///
     /// # Errors
-    /// As [`Self::recognise_admin`].
+    /// As [`Self::recognize_admin`].
     pub async fn is_bound(&self, session: &str, proof: &str) -> Result<bool, Error> {
         let secret = self.admin_secrets_ref()?;
         let bound = self.ask(secret, |secrets| secrets.is_bound(session, proof).then_some(())).await?;
@@ -69,7 +69,7 @@ impl App {
     /// Decrypts a text that was encrypted for this `context`, if its secret is still accepted.
     ///
     /// # Errors
-    /// As [`Self::recognise_admin`].
+    /// As [`Self::recognize_admin`].
     pub async fn unseal(&self, sealed: &str, context: &str) -> Result<Option<String>, Error> {
         self.ask(self.admin_secrets_ref()?, |secrets| secrets.unseal(sealed, context)).await
     }
@@ -79,7 +79,7 @@ impl App {
     /// `false` if the secret cannot be read: no call is rejected for that reason.
     pub async fn is_from_the_edge(&self, offered: &str) -> bool {
         let Some(secret) = &self.config.edge_secret else { return false };
-        match self.ask(secret, |secrets| secrets.recognise(offered)).await {
+        match self.ask(secret, |secrets| secrets.recognize(offered)).await {
             Ok(found) => found.is_some(),
             Err(error) => {
                 tracing::warn!(%error,
@@ -93,15 +93,15 @@ impl App {
     async fn ask<T>(
         &self,
         secret: &SecretRef,
-        question: impl Fn(&SecretPair) -> Option<T>,
+        check: impl Fn(&SecretPair) -> Option<T>,
     ) -> Result<Option<T>, Error> {
         let now = self.clock.now();
         let held = self.secrets.get(secret, now).await?;
-        if let Some(answer) = question(&SecretPair::from_secret(&held)?) {
+        if let Some(answer) = check(&SecretPair::from_secret(&held)?) {
             return Ok(Some(answer));
         }
         Ok(match self.secrets.newer(secret, &held, now).await? {
-            Some(text) => question(&SecretPair::from_secret(&text)?),
+            Some(text) => check(&SecretPair::from_secret(&text)?),
             None => None,
         })
     }

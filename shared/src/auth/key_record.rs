@@ -188,7 +188,7 @@ impl KeyRecord {
     }
 
     /// Whether tokens and sessions of this version of the secret are still valid.
-    fn honours(&self, version: i64, now: Timestamp) -> bool {
+    fn honors(&self, version: i64, now: Timestamp) -> bool {
         let left = |it: &PreviousSecret| it.version == version && now < it.until;
         self.version == version || self.previous.as_ref().is_some_and(left)
     }
@@ -215,7 +215,7 @@ impl KeyRecord {
         now: Timestamp,
         address: Option<IpAddr>,
     ) -> Result<Caller, Denied> {
-        if !self.honours(version, now) || !self.usable(now, address) {
+        if !self.honors(version, now) || !self.usable(now, address) {
             return Err(Denied::Unauthenticated);
         }
         Ok(Caller {

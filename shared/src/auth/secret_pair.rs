@@ -75,7 +75,7 @@ impl SecretPair {
     }
 
     /// Returns which secret was offered, if any. Takes constant time.
-    pub fn recognise(&self, offered: &str) -> Option<WhichSecret> {
+    pub fn recognize(&self, offered: &str) -> Option<WhichSecret> {
         let same = |secret: &str| equal_in_constant_time(offered.as_bytes(), secret.as_bytes());
         let current = same(&self.current);
         let previous = self.previous.as_deref().is_some_and(same);
@@ -102,13 +102,13 @@ mod tests {
     fn both_secrets_are_accepted_during_a_rotation() {
         let both = format!(r#"{{"current":"{ONE}","previous":"{TWO}"}}"#);
         let secrets = SecretPair::from_secret(&both).unwrap();
-        assert_eq!(secrets.recognise(ONE), Some(WhichSecret::Current));
-        assert_eq!(secrets.recognise(TWO), Some(WhichSecret::Previous));
+        assert_eq!(secrets.recognize(ONE), Some(WhichSecret::Current));
+        assert_eq!(secrets.recognize(TWO), Some(WhichSecret::Previous));
         for wrong in ["", " ", &ONE[1..], &format!("{ONE} ")] {
-            assert_eq!(secrets.recognise(wrong), None);
+            assert_eq!(secrets.recognize(wrong), None);
         }
         let one = SecretPair::from_secret(&format!(r#"{{"current":"{ONE}"}}"#)).unwrap();
-        assert_eq!(one.recognise(TWO), None);
+        assert_eq!(one.recognize(TWO), None);
     }
 
     #[test]

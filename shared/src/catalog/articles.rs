@@ -9,8 +9,10 @@ use crate::{
     sql::{
         Conn, Result,
         bounded::short,
-        foreign::{Columns, ForeignRow, FromColumns, Read, accept_all, is_true},
-        on, round_trip,
+        foreign::{Columns, ForeignRow, FromColumns, Read, is_true},
+        on,
+        page::{MOST_COUNTED, PageRows},
+        round_trip,
         search_texts::{SearchText, having_words},
     },
 };
@@ -139,10 +141,13 @@ pub async fn update(conn: &mut Conn, (before, article): (&Article, &Article), no
     Ok(())
 }
 
-/// Counts the articles that match the filter.
+/// Counts the articles that match the filter, up to one more than [`MOST_COUNTED`].
 pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
     let (clause, values) = filtered(conn, filter);
-    let statement = format!("select count(*) from kb_articles {clause}");
+    let statement = format!(
+        "select count(*) from (select 1 from kb_articles {clause} limit {}) counted",
+        MOST_COUNTED + 1
+    );
     Ok(on!(conn, |c| {
         let query = sqlx::query_scalar(AssertSqlSafe(statement));
         values.iter().fold(query, sqlx::query::QueryScalar::bind).fetch_one(c).await
@@ -150,7 +155,7 @@ pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
 }
 
 /// Returns up to `limit` articles after the first `offset`, lowest id first.
-pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<Vec<Article>> {
+pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<PageRows<Article>> {
     let (clause, values) = filtered(conn, filter);
     let statement = format!(
         "select kb_id, case when length(article) <= {LONGEST_LISTED} and octet_length(article) <= 4 * \
@@ -164,9 +169,9 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
     let rows: Vec<Read<Article>> = on!(&mut *conn, |c| {
         let query = sqlx::query_as(AssertSqlSafe(statement));
         let query = values.iter().fold(query, sqlx::query::QueryAs::bind);
-        query.bind(limit).bind(offset).fetch_all(c).await
+        query.bind(limit + 1).bind(offset).fetch_all(c).await
     })?;
-    Ok(accept_all(conn, rows))
+    Ok(PageRows::accept(conn, rows, (limit, offset)))
 }
 
 /// Returns the filter's condition, of constants and placeholders only, and its values.

@@ -45,8 +45,8 @@ impl Default for Catalogs {
 }
 
 impl Catalogs {
-    /// Creates a pool for many concurrent calls.
-    pub fn patient(connections: u32) -> Self {
+    /// For background work, and for many concurrent calls.
+    pub fn for_background_work(connections: u32) -> Self {
         Self { connections, timeouts: Timeouts::OF_BACKGROUND, ..Self::default() }
     }
 
@@ -71,10 +71,10 @@ impl Catalogs {
         if admission == Admission::Reject {
             return Err(Error::CircuitOpen.into());
         }
-        let kept = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // Connections from before a failure may be dead without showing it.
-        let kept = kept.filter(|_| admission == Admission::Accept);
-        if let Some((db, opened)) = kept
+        let open = open.filter(|_| admission == Admission::Accept);
+        if let Some((db, opened)) = open
             && now.duration_since(opened) < MAX_AGE
         {
             return Ok(db);

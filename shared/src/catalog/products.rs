@@ -13,7 +13,9 @@ use crate::{
         bounded::short,
         foreign::{Columns, ForeignRow, FromColumns, Key as StoredKey, Read, accept_all, is_true},
         free_ids::free_id,
-        on, round_trip,
+        on,
+        page::{MOST_COUNTED, PageRows},
+        round_trip,
         search_texts::{SearchText, having_words},
     },
 };
@@ -314,10 +316,11 @@ fn places(rows: usize, columns: usize, more: &str) -> String {
     (0..rows).map(row).collect::<Vec<_>>().join(", ")
 }
 
-/// Counts the products that match the filter.
+/// Counts the products that match the filter, up to one more than [`MOST_COUNTED`].
 pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
     let (clause, values) = filtered(conn, filter);
-    let statement = format!("select count(*) from products {clause}");
+    let statement =
+        format!("select count(*) from (select 1 from products {clause} limit {}) counted", MOST_COUNTED + 1);
     Ok(on!(conn, |c| {
         let query = sqlx::query_scalar(AssertSqlSafe(statement));
         values.iter().fold(query, sqlx::query::QueryScalar::bind).fetch_one(c).await
@@ -325,7 +328,7 @@ pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
 }
 
 /// Returns up to `limit` products after the first `offset`, by vendor code and product code.
-pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<Vec<Listed>> {
+pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<PageRows<Listed>> {
     let (clause, values) = filtered(conn, filter);
     let statement = format!(
         concat!(
@@ -341,9 +344,9 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
     let rows: Vec<Read<Listed>> = on!(&mut *conn, |c| {
         let query = sqlx::query_as(AssertSqlSafe(statement));
         let query = values.iter().fold(query, sqlx::query::QueryAs::bind);
-        query.bind(limit).bind(offset).fetch_all(c).await
+        query.bind(limit + 1).bind(offset).fetch_all(c).await
     })?;
-    Ok(accept_all(conn, rows))
+    Ok(PageRows::accept(conn, rows, (limit, offset)))
 }
 
 /// Returns the filter's condition, of constants and placeholders only, and its values.

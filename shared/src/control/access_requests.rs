@@ -20,9 +20,9 @@ use crate::{
 };
 
 /// How long an undecided request is kept.
-const UNDECIDED_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+const UNDECIDED_RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// How long a decided request is kept.
-const DECIDED_KEPT: SignedDuration = SignedDuration::from_hours(365 * 24);
+const DECIDED_RETENTION: SignedDuration = SignedDuration::from_hours(365 * 24);
 /// How long a claim link is valid.
 pub const CLAIM_VALID: SignedDuration = SignedDuration::from_hours(72);
 
@@ -135,14 +135,14 @@ impl AccessRequest {
 
     /// Returns until when a request made at `now` waits for a decision, in Unix seconds.
     pub fn undecided_until(now: Timestamp) -> i64 {
-        (now + UNDECIDED_KEPT).as_second()
+        (now + UNDECIDED_RETENTION).as_second()
     }
 
     /// Decides the request, or changes the decision.
     pub fn decide(&mut self, status: AccessStatus, now: Timestamp) {
         self.status = status;
         self.decided_at = Some(now);
-        self.expires_at = (now + DECIDED_KEPT).as_second();
+        self.expires_at = (now + DECIDED_RETENTION).as_second();
         self.version += 1;
     }
 

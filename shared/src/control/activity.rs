@@ -49,7 +49,7 @@ fn partition(day: &str, shard: u32) -> String {
 
 /// Calls that are written atomically.
 ///
-/// A batch whose write failed must be retried unchanged: it may be stored all the same, and its
+/// A batch whose write failed must be retried unchanged: it may have been stored, and its
 /// records identify it.
 #[derive(Clone, Debug)]
 pub struct CallBatch(Vec<CallRecord>);

@@ -34,9 +34,9 @@ use crate::domain::{
 /// Deliveries are stored for 30 days.
 const RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// The prefix of the keys of manual deliveries; no practice has this name.
-const BY_HAND: &str = "D#*#";
+const MANUAL: &str = "D#*#";
 /// The maximum number of attempts in a history: the whole schedule.
-const ATTEMPTS_KEPT: usize = crate::domain::delivery::SCHEDULE.len() + 1;
+const MOST_ATTEMPTS: usize = crate::domain::delivery::SCHEDULE.len() + 1;
 
 /// The error message that partners see for an attempt whose process died.
 const CUT_OFF: &str =
@@ -158,12 +158,12 @@ impl Delivery {
         now: Timestamp,
     ) -> Self {
         let to = (subscription.id, subscription.generation, subscription.partner_id.clone());
-        Self { request_id, ..Self::new(format!("{BY_HAND}{id}"), id, to, payload, now) }
+        Self { request_id, ..Self::new(format!("{MANUAL}{id}"), id, to, payload, now) }
     }
 
     /// Whether it is a manual delivery, which has no queue message.
     pub fn is_manual(&self) -> bool {
-        self.key.starts_with(BY_HAND)
+        self.key.starts_with(MANUAL)
     }
 
     fn new(
@@ -284,7 +284,7 @@ impl Delivery {
             self.history.iter_mut().for_each(|earlier| earlier.answer.clear());
         }
         self.history.push(attempt);
-        let surplus = self.history.len().saturating_sub(ATTEMPTS_KEPT);
+        let surplus = self.history.len().saturating_sub(MOST_ATTEMPTS);
         self.history.drain(..surplus);
     }
 

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// How long a count is kept from the start of its window, in seconds: longer than any window.
-const KEPT_SECONDS: i64 = 2 * 3600;
+const RETENTION_SECONDS: i64 = 2 * 3600;
 
 impl Store {
     /// Adds to a window's count of `name`; returns the new count.
@@ -33,7 +33,10 @@ impl Store {
             .set_key(Some(pk(format!("WINDOW#{name}#{window}"))))
             .update_expression("ADD used :change SET expiresAt = :expiry")
             .expression_attribute_values(":change", AttributeValue::N(change))
-            .expression_attribute_values(":expiry", AttributeValue::N((window + KEPT_SECONDS).to_string()))
+            .expression_attribute_values(
+                ":expiry",
+                AttributeValue::N((window + RETENTION_SECONDS).to_string()),
+            )
             .return_values(ReturnValue::UpdatedNew)
             .send()
             .await

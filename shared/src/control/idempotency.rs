@@ -10,7 +10,10 @@ use super::{
     Error, Result, Store, Table,
     store::{SERVICE, pk, to_item},
 };
-use crate::sql::idempotency::{RequestKey, StoredResponse};
+use crate::{
+    auth::sha256_hex,
+    domain::idempotency::{RequestKey, StoredResponse},
+};
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -50,7 +53,7 @@ pub enum ResponseClaim {
 }
 
 fn place(key: &RequestKey) -> String {
-    format!("ANSWER#{}", key.digest())
+    format!("ANSWER#{}", sha256_hex(key.identity().as_bytes()))
 }
 
 impl Store {
@@ -61,7 +64,7 @@ impl Store {
     }
 
     /// Claims this key until `until`, for work whose effect is outside our transactions.
-    pub async fn claim_answer(
+    pub async fn claim_key(
         &self,
         key: &RequestKey,
         now: Timestamp,
@@ -100,7 +103,7 @@ impl Store {
     }
 
     /// Releases a claimed key: the next request with it counts as new.
-    pub async fn release_answer(&self, key: &RequestKey) -> Result<()> {
+    pub async fn release_key(&self, key: &RequestKey) -> Result<()> {
         self.client()
             .delete_item()
             .table_name(self.name(Table::Ephemeral)?)

@@ -23,7 +23,7 @@ pub struct CountChange {
 
 /// A pending write of one delivery, and the caller that waits for it.
 #[derive(Debug)]
-pub(super) struct Outcome {
+pub(super) struct PendingOutcome {
     pub(super) key: String,
     pub(super) write: TransactWriteItem,
     pub(super) practicepass: PracticePass,
@@ -34,24 +34,24 @@ pub(super) struct Outcome {
 
 /// Outcomes that are not yet written.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Outcomes(Arc<Mutex<Waiting>>);
+pub(super) struct PendingOutcomes(Arc<Mutex<Waiting>>);
 
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    pub(super) outcomes: Vec<Outcome>,
+    pub(super) outcomes: Vec<PendingOutcome>,
     /// A task is writing, and will check for more afterwards.
     pub(super) writing: bool,
     /// Practices whose first item had a conflict.
     pub(super) busy: HashSet<PracticePass>,
 }
 
-impl Outcomes {
+impl PendingOutcomes {
     pub(super) fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the outcomes to write next, at most one per delivery; `None` if no outcome is left.
-    pub(super) fn next(&self) -> Option<Vec<Outcome>> {
+    pub(super) fn next(&self) -> Option<Vec<PendingOutcome>> {
         let mut waiting = self.waiting();
         let mut keys = HashSet::new();
         let mut taken = Vec::new();

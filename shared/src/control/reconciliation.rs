@@ -1,7 +1,7 @@
 //! Compares and repairs the control plane's tables after a restore, for operators' commands.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
@@ -10,12 +10,10 @@ use super::{
     deliveries::Delivery,
     store::{Item, SERVICE, from_item, from_items, key, pk},
 };
-use crate::domain::PracticePass;
+use crate::domain::{PracticePass, idempotency::IDEMPOTENCY_TTL};
 
 /// Calls per read.
 const PAGE: usize = 500;
-/// How long a response is stored for an `Idempotency-Key`.
-const ANSWER_KEPT: SignedDuration = SignedDuration::from_hours(24);
 
 /// A counter that ids are leased from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +125,7 @@ impl Store {
                 .expression_attribute_values(":answer", AttributeValue::S("ANSWER#".to_owned()))
                 .expression_attribute_values(
                     ":end",
-                    AttributeValue::N((since + ANSWER_KEPT).as_second().to_string()),
+                    AttributeValue::N((since + IDEMPOTENCY_TTL).as_second().to_string()),
                 )
                 .set_exclusive_start_key(start)
                 .send()

@@ -89,7 +89,7 @@ impl Secrets {
         Ok((*value != *held).then_some(value))
     }
 
-    /// Returns the secret's pending value, which is to be tried (`AWSPENDING`).
+    /// Returns the secret's pending value, which is being tested (`AWSPENDING`).
     ///
     /// # Errors
     /// Errors of Secrets Manager, or if there is no pending value.

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Error, Result, aws, id_blocks::Ids, pending_outcomes::Outcomes};
+use super::{Error, Result, aws, id_blocks::Ids, pending_outcomes::PendingOutcomes};
 
 pub(super) const SERVICE: &str = "DynamoDB";
 
@@ -68,7 +68,7 @@ pub struct Store {
     client: OnceLock<Client>,
     names: TableNames,
     pub(super) ids: Ids,
-    pub(super) outcomes: Outcomes,
+    pub(super) outcomes: PendingOutcomes,
 }
 
 impl Store {
@@ -78,7 +78,7 @@ impl Store {
 
     /// Creates a store with a given client, for tests and the local stack.
     pub fn with_client(client: Client, names: TableNames) -> Self {
-        Self { client: client.into(), names, ids: Ids::default(), outcomes: Outcomes::default() }
+        Self { client: client.into(), names, ids: Ids::default(), outcomes: PendingOutcomes::default() }
     }
 
     /// Returns the number of partitions of the lists of all and of due deliveries.

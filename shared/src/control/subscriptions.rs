@@ -1,6 +1,7 @@
 //! Webhook subscriptions: at most one per partner and practice.
 
 mod administration;
+mod breaker;
 mod health;
 mod held_back;
 mod last;
@@ -24,7 +25,8 @@ use crate::{
     },
     egress::HookUrl,
 };
-pub use health::{Breaker, BreakerState, Failed};
+pub use breaker::{Breaker, BreakerState};
+pub use health::Failed;
 pub use last::{LastError, LastOutcomes};
 pub use pace::Slots;
 pub use queries::SubscriptionCounts;

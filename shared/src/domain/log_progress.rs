@@ -40,7 +40,7 @@ pub const GRACE: SignedDuration = SignedDuration::from_mins(10);
 /// The age up to which a gap is kept.
 ///
 /// A sequence's cache belongs to a session, which may use the ids of its block hours later.
-const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24);
+const GAP_RETENTION: SignedDuration = SignedDuration::from_hours(24);
 /// The number of rows above a gap before it may be dropped: until then those rows may be an island.
 const PASSED_BY: u64 = 1_000;
 /// The number of ids from which a gap is wide; no sequence skips as many.
@@ -189,7 +189,7 @@ impl LogProgress {
         let old = |gap: &Gap| {
             let read = below.is_none_or(|below| gap.to < below);
             let age = now.duration_since(gap.first_seen);
-            read && !gap.is_wide() && age > KEPT_FOR && rows.saturating_sub(gap.rows_before) >= PASSED_BY
+            read && !gap.is_wide() && age > GAP_RETENTION && rows.saturating_sub(gap.rows_before) >= PASSED_BY
         };
         let highest = self.gaps.iter().filter(|gap| old(gap)).map(|gap| gap.to).max();
         self.incomplete_to = self.incomplete_to.max(highest.unwrap_or_default());

@@ -234,18 +234,18 @@ mod tests {
             (Phase::FirstByte, timeouts.total),
             (Phase::Body, timeouts.total),
         ] {
-            let told = Failure::TimedOut(phase).to_string();
-            assert!(told.ends_with(&format!(" {} seconds", limit.as_secs())), "{told}");
+            let shown = Failure::TimedOut(phase).to_string();
+            assert!(shown.ends_with(&format!(" {} seconds", limit.as_secs())), "{shown}");
         }
     }
 
     #[test]
     fn the_target_of_a_redirect_is_reported_without_secrets() {
         let from = HookUrl::parse("https://partner.example.com/hook?key=1", Reach::Internet).unwrap();
-        let told =
+        let shown =
             |text: &str| location(&HeaderMap::from_iter([(header::LOCATION, text.parse().unwrap())]), &from);
-        assert_eq!(told("/login?token=1#a").as_deref(), Some("https://partner.example.com/login"));
-        assert_eq!(told("http://me:pw@other.example/").as_deref(), Some("http://other.example/"));
-        assert_eq!(told(&format!("/{}", "a".repeat(500))).map(|it| it.len()), Some(LOCATION_LIMIT));
+        assert_eq!(shown("/login?token=1#a").as_deref(), Some("https://partner.example.com/login"));
+        assert_eq!(shown("http://me:pw@other.example/").as_deref(), Some("http://other.example/"));
+        assert_eq!(shown(&format!("/{}", "a".repeat(500))).map(|it| it.len()), Some(LOCATION_LIMIT));
     }
 }

@@ -54,8 +54,8 @@ impl Conn {
     pub(crate) async fn has_rows(&mut self, tables: &[&'static str]) -> Result<bool> {
         let there = self.tables().await?;
         for table in tables.iter().filter(|table| there.iter().any(|it| it == *table)) {
-            let question = AssertSqlSafe(format!("select exists (select 1 from {table})"));
-            if on!(&mut *self, |c| sqlx::query_scalar(question).fetch_one(c).await)? {
+            let query = AssertSqlSafe(format!("select exists (select 1 from {table})"));
+            if on!(&mut *self, |c| sqlx::query_scalar(query).fetch_one(c).await)? {
                 return Ok(true);
             }
         }

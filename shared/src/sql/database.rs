@@ -1,6 +1,14 @@
 //! A database of either engine, and a practice's database.
 
-use std::{borrow::Cow, str::FromStr, sync::Arc, time::Instant};
+use std::{
+    borrow::Cow,
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
 use sqlx::{
     PgPool, Postgres, Sqlite, SqlitePool,
@@ -36,6 +44,7 @@ pub struct Database {
     timeouts: Timeouts,
     opened: Instant,
     reporter: Arc<Reporter>,
+    outdated: Arc<AtomicBool>,
 }
 
 impl Database {
@@ -50,7 +59,7 @@ impl Database {
         breaker: Arc<CircuitBreaker>,
         reporter: Arc<Reporter>,
     ) -> Result<Self> {
-        let opened = Instant::now();
+        let (opened, outdated) = (Instant::now(), Arc::default());
         let string = ConnectionString::of(secret);
         let limits = timeouts.server.unwrap_or_default();
         if string.is_sqlite() {
@@ -66,7 +75,7 @@ impl Database {
                 SqlitePoolOptions::new().max_connections(connections).acquire_timeout(timeouts.connect);
             let pool = Pool::Sqlite(pool.connect_lazy_with(options));
             let sessions = Arc::new(Sessions::new(false, limits, None));
-            return Ok(Self { pool, sessions, breaker, timeouts, opened, reporter });
+            return Ok(Self { pool, sessions, breaker, timeouts, opened, reporter, outdated });
         }
         let server = string.server()?;
         let sessions = Arc::new(Sessions::new(server.is_pooled, limits, schema));
@@ -77,7 +86,7 @@ impl Database {
             Box::pin(async move { sessions.configure(connection).await })
         });
         let pool = Pool::Postgres(pool.connect_lazy_with(server.options));
-        Ok(Self { pool, sessions, breaker, timeouts, opened, reporter })
+        Ok(Self { pool, sessions, breaker, timeouts, opened, reporter, outdated })
     }
 
     /// The same as [`Self::connect`], for migrations.
@@ -126,6 +135,13 @@ impl Database {
         }
     }
 
+    /// Whether data that was read when the database was opened has changed.
+    ///
+    /// Then the next call must open it again.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.outdated.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn timeouts(&self) -> Timeouts {
         self.timeouts
     }
@@ -135,6 +151,11 @@ impl Database {
     /// `PostgreSQL` stores no NUL, so a text with NUL matches no row.
     pub fn can_hold(&self, text: &str) -> bool {
         matches!(self.pool, Pool::Sqlite(_)) || !text.contains('\0')
+    }
+
+    /// Whether only one transaction at a time can write, so that its begin may have to wait.
+    pub fn has_one_writer(&self) -> bool {
+        matches!(self.pool, Pool::Sqlite(_))
     }
 
     /// Returns a connection for statements outside a transaction.
@@ -147,16 +168,14 @@ impl Database {
             return Err(Error::CircuitOpen);
         }
         let (breaker, timeouts, reporter) = (self.breaker.clone(), self.timeouts, self.reporter.clone());
-        let sessions = self.sessions.clone();
+        let (sessions, outdated) = (self.sessions.clone(), self.outdated.clone());
         let conn = match &self.pool {
-            Pool::Sqlite(pool) => pool
-                .acquire()
-                .await
-                .map(|it| Conn::Sqlite(TimedConnection::new(it, sessions, breaker, timeouts, reporter))),
-            Pool::Postgres(pool) => pool
-                .acquire()
-                .await
-                .map(|it| Conn::Postgres(TimedConnection::new(it, sessions, breaker, timeouts, reporter))),
+            Pool::Sqlite(pool) => pool.acquire().await.map(|it| {
+                Conn::Sqlite(TimedConnection::new(it, sessions, breaker, timeouts, reporter, outdated))
+            }),
+            Pool::Postgres(pool) => pool.acquire().await.map(|it| {
+                Conn::Postgres(TimedConnection::new(it, sessions, breaker, timeouts, reporter, outdated))
+            }),
         };
         conn.map_err(|error| {
             let error = Error::from(error);
@@ -192,9 +211,7 @@ impl Conn {
         }
     }
 
-    /// Marks the database to be reopened by the next call.
-    ///
-    /// Data that was read when it was opened has changed.
+    /// Marks the database as outdated ([`Database::is_outdated`]).
     pub(crate) fn set_outdated(&self) {
         match self {
             Self::Sqlite(connection) => connection.set_outdated(),

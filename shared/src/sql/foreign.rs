@@ -11,13 +11,15 @@ mod columns;
 mod engines;
 mod order;
 mod reader;
+mod times;
 mod values;
 
 pub(crate) use columns::{Columns, ForeignRow, FromColumns, Read, accept_all};
 pub(crate) use order::{instant_order, is_true};
 pub use reader::RowReader;
-pub use values::{Day, TimeOfDay};
-pub(crate) use values::{Key, names_a_day};
+pub(crate) use times::names_a_day;
+pub use times::{Day, TimeOfDay};
+pub(crate) use values::Key;
 
 /// One value of a column that the EMR may write. Decodes from any value of either engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,40 +3,11 @@
 use jiff::Timestamp;
 
 use super::{Conn, Result, on, round_trip};
-use crate::auth::sha256_hex;
-
-/// What identifies a repeated request.
-#[derive(Clone, Debug)]
-pub struct RequestKey {
-    pub key_id: String,
-    pub method: String,
-    /// The path as sent; it includes the practice and the record.
-    pub path: String,
-    pub idempotency_key: String,
-    /// SHA-256 of the body, hexadecimal.
-    pub body_hash: String,
-}
-
-impl RequestKey {
-    /// Returns a short hash of everything except the body.
-    pub fn digest(&self) -> String {
-        let Self { key_id, method, path, idempotency_key, .. } = self;
-        sha256_hex(format!("{key_id}\n{method}\n{path}\n{idempotency_key}").as_bytes())
-    }
-}
-
-/// A stored response.
-#[derive(Clone, Debug, sqlx::FromRow)]
-pub struct StoredResponse {
-    pub body_hash: String,
-    pub status: i64,
-    /// The JSON body.
-    pub response: String,
-}
+use crate::domain::idempotency::{RequestKey, StoredResponse};
 
 /// Returns the stored response for this key, unless it has expired.
 pub async fn find(conn: &mut Conn, key: &RequestKey, now: Timestamp) -> Result<Option<StoredResponse>> {
-    Ok(on!(conn, |c| sqlx::query_as(
+    let found: Option<(String, i64, String)> = on!(conn, |c| sqlx::query_as(
         "select body_hash, status, response from idempotency_keys
          where key_id = $1 and method = $2 and path = $3 and idempotency_key = $4 and expires_at > $5",
     )
@@ -46,7 +17,8 @@ pub async fn find(conn: &mut Conn, key: &RequestKey, now: Timestamp) -> Result<O
     .bind(&key.idempotency_key)
     .bind(now.as_second())
     .fetch_optional(c)
-    .await)?)
+    .await)?;
+    Ok(found.map(|(body_hash, status, response)| StoredResponse { body_hash, status, response }))
 }
 
 /// Locks this key until the transaction ends; `false` if another request holds it.
@@ -68,7 +40,7 @@ pub async fn claim(conn: &mut Conn, key: &RequestKey) -> Result<bool> {
 }
 
 /// Stores a response until `expires_at`, and deletes all that have expired.
-pub async fn keep(
+pub async fn store(
     conn: &mut Conn,
     key: &RequestKey,
     status: u16,

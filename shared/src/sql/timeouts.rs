@@ -112,3 +112,16 @@ impl Timeouts {
 
 /// How long the circuit stays open after the first failure.
 pub(super) const COOLDOWN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_database_is_reported_to_callers_within_two_seconds() {
+        let Timeouts { round_trip, file_lock, server, .. } = Timeouts::OF_CALLERS;
+        let (limit, server) = (Duration::from_secs(2), server.unwrap());
+        assert!(round_trip < limit && 2 * file_lock < limit);
+        assert!(server.lock < server.statement && server.statement < round_trip, "the server is first");
+    }
+}

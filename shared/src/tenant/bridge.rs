@@ -18,7 +18,7 @@ pub use remote::{EmrRow, pull, refresh};
 pub use upkeep::{Progress, catch_up, check, is_due, load, record_check, renew, try_out};
 
 /// Creating triggers locks the EMR's tables; this limits how long its programs wait.
-const PATIENCE: &str = "set local lock_timeout = '2s'; ";
+const LOCK_TIMEOUT: &str = "set local lock_timeout = '2s'; ";
 
 /// The SQL of one bridge.
 #[derive(Debug)]
@@ -153,7 +153,7 @@ impl Bridge {
 
     async fn install_from(&self, db: &TenantDb, emr: Option<&EmrAddress>) -> Result<()> {
         crate::in_transaction!(db, Error, |conn| {
-            self.run(conn, &[PATIENCE, self.tables]).await?;
+            self.run(conn, &[LOCK_TIMEOUT, self.tables]).await?;
             let missing = connect(conn, emr).await?;
             if !missing.is_empty() {
                 return Err(Error::Registry(missing.join("; ")));
@@ -213,7 +213,7 @@ impl Bridge {
     /// # Errors
     /// [`Error::Unavailable`], also while another program has locked one of the EMR's tables.
     pub async fn remove(&self, db: &TenantDb) -> Result<()> {
-        crate::in_transaction!(db, Error, |conn| { self.run(conn, &[PATIENCE, self.remove]).await })
+        crate::in_transaction!(db, Error, |conn| { self.run(conn, &[LOCK_TIMEOUT, self.remove]).await })
     }
 
     /// Whether the EMR is on its own server.

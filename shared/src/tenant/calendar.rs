@@ -1,10 +1,12 @@
-//! Reads the data for the scheduling rules: one query per table for the whole date range.
+//! Reads the data for the scheduling rules: one query per table for a range of dates.
+
+mod first_free;
 
 use jiff::{Span, Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use jiff_sqlx::ToSqlx;
 use sqlx::AssertSqlSafe;
 
-use super::visit_types;
+use super::visit_types::{self, StoredRules};
 use crate::domain::{
     ids::{ProviderId, RoomId, VisitId},
     schedule::{
@@ -19,6 +21,8 @@ use crate::sql::{
     },
     on,
 };
+
+pub use first_free::read_first_free;
 
 /// The most rows to read from one statement: hundreds a day for the longest date range.
 /// If a statement returns more, nothing is free.
@@ -60,31 +64,57 @@ pub enum CalendarLookup {
 
 /// Reads the calendar for the query.
 pub async fn read(conn: &mut Conn, zone: &TimeZone, query: &AvailabilityQuery<'_>) -> Result<CalendarLookup> {
-    let Some((grid_minutes, horizon_days, time_zone)) = practice(conn, query.provider).await? else {
-        return Ok(CalendarLookup::NoProvider);
-    };
-    // The stored instants of visits are based on the database's current time zone.
-    if time_zone.is_some_and(|name| zone.iana_name() != Some(name.as_str())) {
-        conn.set_outdated();
-        return Err(Error::TimeZoneChanged);
+    match Undated::read(conn, zone, query).await? {
+        Ok(undated) => Ok(CalendarLookup::Calendar(Box::new(undated.calendar(conn, query).await?))),
+        Err(missing) => Ok(missing),
     }
-    let rules = match query.visit_type {
-        None => None,
-        Some(name) => match visit_types::rules(conn, name, query.provider).await? {
-            None => return Ok(CalendarLookup::NoVisitType),
-            found => found,
-        },
-    };
-    let margin = Span::new().days(Calendar::MARGIN_DAYS);
-    let (first, last) = query.dates;
-    let around = (first.saturating_sub(margin), last.saturating_add(margin));
-    let hours = hours(conn, query.provider).await?;
-    let exceptions = exceptions(conn, query.provider, around).await?;
-    let (busy, in_rooms) = blocking(conn, zone, query, around).await?;
-    let facts =
-        Facts { hours, exceptions, busy, visit_type: rules.map(|rules| rules.with_visits(&in_rooms)) };
-    let practice = Practice { time_zone: zone.clone(), grid_minutes, horizon_days };
-    Ok(CalendarLookup::Calendar(Box::new(Calendar::new(practice, query.now, query.dates, facts))))
+}
+
+/// What applies to all dates of a query.
+struct Undated {
+    practice: Practice,
+    rules: Option<StoredRules>,
+    hours: Vec<WorkingHours>,
+}
+
+impl Undated {
+    /// Reads it. The inner error is the answer to a query for something that does not exist.
+    async fn read(
+        conn: &mut Conn,
+        zone: &TimeZone,
+        query: &AvailabilityQuery<'_>,
+    ) -> Result<std::result::Result<Self, CalendarLookup>> {
+        let Some((grid_minutes, horizon_days, time_zone)) = practice(conn, query.provider).await? else {
+            return Ok(Err(CalendarLookup::NoProvider));
+        };
+        // The stored instants of visits are based on the database's current time zone.
+        if time_zone.is_some_and(|name| zone.iana_name() != Some(name.as_str())) {
+            conn.set_outdated();
+            return Err(Error::TimeZoneChanged);
+        }
+        let rules = match query.visit_type {
+            None => None,
+            Some(name) => match visit_types::rules(conn, name, query.provider).await? {
+                None => return Ok(Err(CalendarLookup::NoVisitType)),
+                found => found,
+            },
+        };
+        let hours = hours(conn, query.provider).await?;
+        let practice = Practice { time_zone: zone.clone(), grid_minutes, horizon_days };
+        Ok(Ok(Self { practice, rules, hours }))
+    }
+
+    /// Reads the calendar of the query's dates.
+    async fn calendar(&self, conn: &mut Conn, query: &AvailabilityQuery<'_>) -> Result<Calendar> {
+        let margin = Span::new().days(Calendar::MARGIN_DAYS);
+        let (first, last) = query.dates;
+        let around = (first.saturating_sub(margin), last.saturating_add(margin));
+        let exceptions = exceptions(conn, query.provider, around).await?;
+        let (busy, in_rooms) = blocking(conn, &self.practice.time_zone, query, around).await?;
+        let visit_type = self.rules.as_ref().map(|rules| rules.with_visits(&in_rooms));
+        let facts = Facts { hours: self.hours.clone(), exceptions, busy, visit_type };
+        Ok(Calendar::new(self.practice.clone(), query.now, query.dates, facts))
+    }
 }
 
 /// Returns the practice's grid, horizon and time zone, if the provider is active.
@@ -253,27 +283,11 @@ impl FromColumns for Exception {
     }
 }
 
-/// What a row of [`blocking`] describes.
-struct Section;
-
-impl Section {
-    const PROVIDERS: i64 = 0;
-    const ROOMS: i64 = 1;
-    /// A visit whose date is unreadable.
-    const UNDATED: i64 = 2;
-}
-
-#[derive(sqlx::FromRow)]
-struct BlockingRow {
-    /// See [`Section`].
-    part: i64,
-    /// The room, or the visit if it has no date.
-    id: Foreign<i64>,
-    starts_at: i64,
-    ends_at: i64,
-    buffer_before: i64,
-    buffer_after: i64,
-}
+/// A blocking visit: id, start, end, buffer before, buffer after.
+///
+/// The id is null for a visit of the provider, and otherwise the room. For a visit whose date is
+/// unreadable, it is the visit, and start and end are null.
+type BlockingRow = (Foreign<i64>, Option<i64>, Option<i64>, i64, i64);
 
 /// Returns the condition for upcoming visits whose date names a day in an unreadable form.
 ///
@@ -304,22 +318,20 @@ async fn blocking(
     let on_unknown_days = on_unknown_days(conn);
     let rows: Vec<BlockingRow> = on!(&mut *conn, |c| {
         sqlx::query_as(AssertSqlSafe(format!(
-        "select cast({} as bigint) as part, cast(null as bigint) as id, v.provider_starts_at as starts_at, \
-            v.provider_ends_at as ends_at,
-                cast(coalesce(t.buffer_before, 0) as bigint) as buffer_before,
-                cast(coalesce(t.buffer_after, 0) as bigint) as buffer_after
+            "select cast(null as bigint), v.provider_starts_at, v.provider_ends_at,
+                cast(coalesce(t.buffer_before, 0) as bigint), cast(coalesce(t.buffer_after, 0) as bigint)
          from visits v left join visit_types t on t.visit_type = v.visit_type
          where v.provider_id = $1 and v.provider_starts_at >= $2 and v.provider_starts_at < $3
            and v.status not in ('Cancelled', 'NoShow', 'Deleted') and v.visit_id is distinct from $4
          union all
-         select cast({} as bigint), room_id, starts_at, ends_at, cast(0 as bigint), cast(0 as bigint)
+         select room_id, starts_at, ends_at, cast(0 as bigint), cast(0 as bigint)
          from visits
          where room_id in (select resource_id from visit_type_resources where visit_type = $5)
            and starts_at >= $2 and starts_at < $3
            and status not in ('Cancelled', 'NoShow', 'Deleted') and visit_id is distinct from $4
          union all
          select * from (
-             select cast({} as bigint), visit_id, cast(0 as bigint), cast(0 as bigint), cast(0 as bigint), \
+             select visit_id, cast(null as bigint), cast(null as bigint), cast(0 as bigint), \
              cast(0 as bigint)
              from visits
              where overlap_allowed and local_day is null and provider_id = $1
@@ -327,25 +339,20 @@ async fn blocking(
              order by visit_id desc limit 20
          ) undated
          union all
-         select distinct cast({} as bigint), cast(null as bigint), cast($2 as bigint), cast($3 as bigint), \
-         cast(0 as bigint), cast(0 as bigint)
+         select distinct cast(null as bigint), cast($2 as bigint), cast($3 as bigint), cast(0 as bigint), \
+         cast(0 as bigint)
          from visits
          where {on_unknown_days} and provider_id = $1 and visit_id is distinct from $4
          union all
-         select distinct cast({} as bigint), room_id, cast($2 as bigint), cast($3 as bigint), cast(0 as \
-         bigint), cast(0 as bigint)
+         select distinct room_id, cast($2 as bigint), cast($3 as bigint), cast(0 as bigint), cast(0 as \
+         bigint)
          from visits
          where {on_unknown_days} and room_id in (select resource_id from visit_type_resources where \
          visit_type = $5)
            and visit_id is distinct from $4
          limit {}",
-        Section::PROVIDERS,
-        Section::ROOMS,
-        Section::UNDATED,
-        Section::PROVIDERS,
-        Section::ROOMS,
-        MOST_ROWS + 1,
-    )))
+            MOST_ROWS + 1,
+        )))
         .bind(query.provider)
         .bind(from)
         .bind(to)
@@ -362,18 +369,14 @@ async fn blocking(
             "too many visits to read; the whole date range counts as booked");
         busy.push(ProviderVisit { time: Interval { from, to }, buffer_before: 0, buffer_after: 0 });
     }
-    for row in rows {
-        let time = Interval { from: row.starts_at, to: row.ends_at };
-        match (row.part, row.id.value()) {
-            (Section::PROVIDERS, _) => {
-                let (buffer_before, buffer_after) = (row.buffer_before, row.buffer_after);
-                busy.push(ProviderVisit { time, buffer_before, buffer_after });
+    for (id, from, to, buffer_before, buffer_after) in rows {
+        let time = from.zip(to).map(|(from, to)| Interval { from, to });
+        match (id, id.value(), time) {
+            (Foreign::Null, _, Some(time)) => busy.push(ProviderVisit { time, buffer_before, buffer_after }),
+            (_, Some(room), Some(visit)) => {
+                in_rooms.push(RoomVisit { room: RoomId(room), date: local(zone, visit.from).date(), visit });
             }
-            (Section::ROOMS, Some(room)) => {
-                let (room, date) = (RoomId(room), local(zone, time.from).date());
-                in_rooms.push(RoomVisit { room, date, visit: time });
-            }
-            (Section::UNDATED, Some(visit)) => RowReader::new(conn, "visits", VisitId(visit)).report(),
+            (_, Some(visit), None) => RowReader::new(conn, "visits", VisitId(visit)).report(),
             // A value that is not an id cannot be one of these rooms.
             _ => (),
         }

@@ -70,8 +70,8 @@ impl Default for Practices {
 }
 
 impl Practices {
-    /// Creates a pool for background work, or for many concurrent calls.
-    pub fn patient(connections: u32) -> Self {
+    /// For background work, and for many concurrent calls.
+    pub fn for_background_work(connections: u32) -> Self {
         Self {
             entries: Mutex::default(),
             max_open: MAX_OPEN_IN_BACKGROUND,
@@ -140,7 +140,10 @@ impl Practices {
         now: Timestamp,
     ) -> Result<(Arc<OnceCell<TenantDb>>, Arc<CircuitBreaker>, Admission)> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|_, it| now.duration_since(it.opened) < MAX_AGE && !it.breaker.is_outdated());
+        entries.retain(|_, it| {
+            let is_outdated = it.cell.get().is_some_and(|db| db.is_outdated());
+            now.duration_since(it.opened) < MAX_AGE && !is_outdated
+        });
         if !entries.contains_key(practicepass) && entries.len() >= self.max_open {
             let oldest = entries.iter().min_by_key(|(_, entry)| entry.used).map(|(pass, _)| pass.clone());
             oldest.and_then(|pass| entries.remove(&pass));

@@ -1,6 +1,9 @@
 //! Compares a practice's database with the control plane after a restore, and repairs it.
 //!
-//! This module reads the facts about a period and makes the repairs.
+//! This module reads the facts about a period; `repair.rs` makes the repairs.
+
+mod ids;
+mod repair;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +19,6 @@ use crate::domain::{
     ids::LogId,
     webhook_event::{Action, classify},
 };
-use crate::in_transaction;
 use crate::sql::{Conn, Database, Result, on};
 
 /// Ids or calls per statement.
@@ -53,13 +55,13 @@ pub struct ExamineRequest {
     pub records: BTreeSet<(String, i64)>,
     /// Repairs to make first.
     #[serde(default)]
-    pub mend: Option<Mend>,
+    pub repair: Option<DatabaseRepair>,
 }
 
 /// Repairs to a practice's database.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Mend {
+pub struct DatabaseRepair {
     /// Delete stored responses about records that do not exist.
     pub answers: bool,
     /// How many ids of new records to skip, because partners may know lost ones; 0 for none.
@@ -139,33 +141,33 @@ pub struct Facts {
 }
 
 /// Makes the repairs, then reads the facts.
-pub async fn examine(db: &Database, question: &ExamineRequest) -> Result<Facts> {
-    if let Some(mend) = &question.mend {
-        apply(db, question, mend).await?;
+pub async fn examine(db: &Database, request: &ExamineRequest) -> Result<Facts> {
+    if let Some(repair) = &request.repair {
+        repair::apply(db, request, repair).await?;
     }
     let conn = &mut db.connection().await?;
     let mut log_rows = Vec::new();
-    let ranges: Vec<(LogId, LogId)> = question.log_ids.iter().map(|id| (*id, *id)).collect();
+    let ranges: Vec<(LogId, LogId)> = request.log_ids.iter().map(|id| (*id, *id)).collect();
     for ranges in ranges.chunks(AT_ONCE) {
         log_rows.extend(log::within(conn, ranges, i64::MAX).await?.iter().map(seen));
     }
     let rows_above: i64 =
         on!(&mut *conn, |c| sqlx::query_scalar("select count(*) from log where log_id > $1")
-            .bind(question.position)
+            .bind(request.position)
             .fetch_one(c)
             .await)?;
     Ok(Facts {
         highest_log_id: log::highest(conn).await?,
         log_rows,
-        any_up_to_position: log::any_up_to(conn, question.position).await?,
+        any_up_to_position: log::any_up_to(conn, request.position).await?,
         rows_above: rows_above.unsigned_abs(),
-        calls: calls(conn, question).await?,
-        keys: keys(conn, question.since).await?,
-        stray_answers: stray_answers(conn, question.now).await?,
-        overlaps: overlaps(conn, question.now).await?,
-        ids_passed_at: ids_passed_at(conn, question.since).await?,
+        calls: calls(conn, request).await?,
+        keys: keys(conn, request.since).await?,
+        stray_answers: stray_answers(conn, request.now).await?,
+        overlaps: overlaps(conn, request.now).await?,
+        ids_passed_at: ids_passed_at(conn, request.since).await?,
         ends: ends(conn).await?,
-        records: records(conn, &question.records).await?,
+        records: records(conn, &request.records).await?,
         schema_version: on!(&mut *conn, |c| sqlx::query_scalar(
             "select coalesce(max(version), 0) from _sqlx_migrations"
         )
@@ -183,8 +185,8 @@ fn seen(row: &log::LogRow) -> SeenRow {
     SeenRow { log_id: row.log_id, print: row.print(), event, logged_at: entry.and_then(|it| it.logged_at) }
 }
 
-async fn calls(conn: &mut Conn, question: &ExamineRequest) -> Result<Vec<AuditedCall>> {
-    let asked: Vec<&String> = question.calls.iter().collect();
+async fn calls(conn: &mut Conn, request: &ExamineRequest) -> Result<Vec<AuditedCall>> {
+    let asked: Vec<&String> = request.calls.iter().collect();
     let mut found = Vec::new();
     for asked in asked.chunks(AT_ONCE) {
         let places: Vec<String> = (2..asked.len() + 2).map(|place| format!("${place}")).collect();
@@ -194,7 +196,7 @@ async fn calls(conn: &mut Conn, question: &ExamineRequest) -> Result<Vec<Audited
         );
         // Only placeholder numbers are formatted into the SQL.
         let rows: Vec<AuditedCall> = on!(&mut *conn, |c| {
-            let mut query = sqlx::query_as(AssertSqlSafe(text)).bind(question.since.to_sqlx());
+            let mut query = sqlx::query_as(AssertSqlSafe(text)).bind(request.since.to_sqlx());
             for request_id in asked {
                 query = query.bind(*request_id);
             }
@@ -252,7 +254,7 @@ async fn overlaps(conn: &mut Conn, now: Timestamp) -> Result<i64> {
 }
 
 #[derive(sqlx::FromRow)]
-struct KeptAnswer {
+struct StoredRow {
     key_id: String,
     method: String,
     path: String,
@@ -261,13 +263,13 @@ struct KeptAnswer {
 }
 
 async fn stray_answers(conn: &mut Conn, now: Timestamp) -> Result<Vec<StrayAnswer>> {
-    let kept: Vec<KeptAnswer> = on!(&mut *conn, |c| {
+    let stored: Vec<StoredRow> = on!(&mut *conn, |c| {
         sqlx::query_as(
         "select key_id, method, path, idempotency_key, response from idempotency_keys where expires_at > $1",
     ).bind(now.as_second()).fetch_all(c).await
     })?;
     let mut strays = Vec::new();
-    for answer in kept {
+    for answer in stored {
         let body: Value = serde_json::from_str(&answer.response).unwrap_or_default();
         let named = RECORDS
             .iter()
@@ -277,7 +279,7 @@ async fn stray_answers(conn: &mut Conn, now: Timestamp) -> Result<Vec<StrayAnswe
         let exists = AssertSqlSafe(format!("select exists (select 1 from {table} where {column} = $1)"));
         let exists: bool = on!(&mut *conn, |c| sqlx::query_scalar(exists).bind(id).fetch_one(c).await)?;
         if !exists {
-            let KeptAnswer { key_id, method, path, idempotency_key, .. } = answer;
+            let StoredRow { key_id, method, path, idempotency_key, .. } = answer;
             strays.push(StrayAnswer {
                 key_id,
                 method,
@@ -290,94 +292,12 @@ async fn stray_answers(conn: &mut Conn, now: Timestamp) -> Result<Vec<StrayAnswe
     Ok(strays)
 }
 
-async fn apply(db: &Database, question: &ExamineRequest, mend: &Mend) -> Result<()> {
-    in_transaction!(db, crate::sql::Error, |conn| {
-        if mend.answers {
-            for stray in stray_answers(conn, question.now).await? {
-                on!(&mut *conn, |c| {
-                    sqlx::query(
-                        "delete from idempotency_keys where key_id = $1 and method = $2 and path = $3 and \
-                        idempotency_key = $4",
-                    )
-                    .bind(&stray.key_id)
-                    .bind(&stray.method)
-                    .bind(&stray.path)
-                    .bind(&stray.idempotency_key)
-                    .execute(c)
-                    .await
-                    .map(|_| ())
-                })?;
-            }
-        }
-        if mend.skip_ids > 0 {
-            for (table, column, _) in RECORDS {
-                let end = end(conn, table, column).await?.max(mend.floors.get(table).copied().unwrap_or(0));
-                begin_above(conn, table, column, end + mend.skip_ids).await?;
-            }
-            record(conn, question, mend, "ids").await?;
-        }
-        record(conn, question, mend, "practice").await
-    })
-}
-
 async fn ends(conn: &mut Conn) -> Result<BTreeMap<String, i64>> {
     let mut ends = BTreeMap::new();
     for (table, column, _) in RECORDS {
-        ends.insert(table.to_owned(), end(conn, table, column).await?);
+        ends.insert(table.to_owned(), ids::end(conn, table, column).await?);
     }
     Ok(ends)
-}
-
-/// Returns the highest id ever assigned in a table.
-async fn end(conn: &mut Conn, table: &str, column: &str) -> Result<i64> {
-    // Only our own names are formatted into the SQL.
-    let is_the_emrs = the_emr_gives_ids(conn, table).await?;
-    let text = match conn {
-        Conn::Postgres(_) if is_the_emrs => {
-            format!("select bridge_last_id('{table}')")
-        }
-        Conn::Postgres(_) => {
-            format!(
-                "select coalesce(pg_sequence_last_value(pg_get_serial_sequence('{table}', \
-                    '{column}')::regclass), 0)"
-            )
-        }
-        Conn::Sqlite(_) => {
-            format!("select coalesce((select seq from sqlite_sequence where name = '{table}'), 0)")
-        }
-    };
-    Ok(on!(conn, |c| sqlx::query_scalar(AssertSqlSafe(text)).fetch_one(c).await)?)
-}
-
-/// Makes the ids of new rows start above `end`.
-async fn begin_above(conn: &mut Conn, table: &str, column: &str, end: i64) -> Result<()> {
-    // Only our own names and numbers are formatted into the SQL.
-    let is_the_emrs = the_emr_gives_ids(conn, table).await?;
-    let text = match conn {
-        Conn::Postgres(_) if is_the_emrs => {
-            format!("select bridge_begin_above('{table}', {end})")
-        }
-        Conn::Postgres(_) => format!("select setval(pg_get_serial_sequence('{table}', '{column}'), {end})"),
-        Conn::Sqlite(_) => format!(
-            "insert into sqlite_sequence (name, seq) select '{table}', 0
-                 where not exists (select 1 from sqlite_sequence where name = '{table}');
-             update sqlite_sequence set seq = {end} where name = '{table}'"
-        ),
-    };
-    on!(conn, |c| sqlx::raw_sql(AssertSqlSafe(text)).execute(c).await.map(|_| ()))?;
-    Ok(())
-}
-
-/// Whether the practice's EMR assigns the ids of the table's new rows.
-async fn the_emr_gives_ids(conn: &mut Conn, table: &str) -> Result<bool> {
-    if matches!(conn, Conn::Sqlite(_)) || !["visits", "patients"].contains(&table) {
-        return Ok(false);
-    }
-    Ok(on!(conn, |c| sqlx::query_scalar(
-        "select to_regprocedure('bridge_begin_above(text, bigint)') is not null"
-    )
-    .fetch_one(c)
-    .await)?)
 }
 
 /// Returns those of the records that exist.
@@ -392,19 +312,4 @@ async fn records(conn: &mut Conn, asked: &BTreeSet<(String, i64)>) -> Result<BTr
         }
     }
     Ok(found)
-}
-
-async fn record(conn: &mut Conn, question: &ExamineRequest, mend: &Mend, entity: &str) -> Result<()> {
-    on!(conn, |c| sqlx::query(
-        "insert into audit_log (at, request_id, key_id, partner_id, action, entity, entity_ids)
-         values ($1, $2, 'operator', 'operator', $3, $4, '')",
-    )
-    .bind(question.now.to_sqlx())
-    .bind(&mend.request_id)
-    .bind(AUDIT_ACTION)
-    .bind(entity)
-    .execute(c)
-    .await
-    .map(|_| ()))?;
-    Ok(())
 }

@@ -103,9 +103,9 @@ pub async fn of_patient(conn: &mut Conn, id: PatientId, limit: i64, offset: i64)
 }
 
 /// The most tags to include in a patient's record.
-pub const MOST_TOLD: usize = 50;
+pub const MOST_IN_RECORD: usize = 50;
 
-/// Returns the first [`MOST_TOLD`] tags of each of the given patients, by patient and name.
+/// Returns the first [`MOST_IN_RECORD`] tags of each of the given patients, by patient and name.
 pub async fn of_patients(conn: &mut Conn, ids: &[PatientId]) -> Result<Vec<PatientTag>> {
     if ids.is_empty() {
         return Ok(Vec::new());
@@ -118,7 +118,7 @@ pub async fn of_patients(conn: &mut Conn, ids: &[PatientId]) -> Result<Vec<Patie
              ) as place
              from patient_tags join tags on tags.tag_id = patient_tags.tag_id
              where patient_tags.patient_id in ({})
-         ) numbered where place <= {MOST_TOLD} order by patient_id, place",
+         ) numbered where place <= {MOST_IN_RECORD} order by patient_id, place",
         columns!(),
         places.join(", "),
     );

@@ -32,8 +32,9 @@ impl TenantDb {
         Self { time_zone, ..self }
     }
 
-    /// Whether the practice's EMR has an outbox, once that is known; a practice that is attached
-    /// afterwards is opened anew within minutes.
+    /// Whether the practice's EMR has an outbox, once that is known.
+    ///
+    /// A practice that is attached afterwards is reopened within minutes.
     pub(super) fn has_outbox(&self) -> &OnceCell<bool> {
         &self.has_outbox
     }

@@ -13,7 +13,9 @@ use crate::sql::{
     bounded::short,
     foreign::{Columns, ForeignRow, FromColumns, Read, accept_all, instant_order},
     free_ids::free_id,
-    on, round_trip,
+    on,
+    page::{MOST_COUNTED, PageRows},
+    round_trip,
     search_texts::{SearchText, pattern},
 };
 
@@ -309,10 +311,11 @@ pub async fn newest_changes(conn: &mut Conn, id: TicketId, limit: i64) -> Result
     Ok(accept_all(conn, rows))
 }
 
-/// Counts the tickets that match the filter.
+/// Counts the tickets that match the filter, up to one more than [`MOST_COUNTED`].
 pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
     let (clause, values) = filtered(filter);
-    let statement = format!("select count(*) from tickets {clause}");
+    let statement =
+        format!("select count(*) from (select 1 from tickets {clause} limit {}) counted", MOST_COUNTED + 1);
     Ok(on!(conn, |c| {
         let query = sqlx::query_scalar(AssertSqlSafe(statement));
         values.iter().fold(query, sqlx::query::QueryScalar::bind).fetch_one(c).await
@@ -320,7 +323,7 @@ pub async fn count(conn: &mut Conn, filter: &Filter) -> Result<i64> {
 }
 
 /// Returns up to `limit` tickets after the first `offset`, newest first.
-pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<Vec<Ticket>> {
+pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> Result<PageRows<Ticket>> {
     let (clause, values) = filtered(filter);
     let statement = format!(
         "select {} from tickets {clause} order by {} desc, ticket_id desc limit ${} offset ${}",
@@ -332,9 +335,9 @@ pub async fn page(conn: &mut Conn, filter: &Filter, limit: i64, offset: i64) -> 
     let rows: Vec<Read<Ticket>> = on!(&mut *conn, |c| {
         let query = sqlx::query_as(AssertSqlSafe(statement));
         let query = values.iter().fold(query, sqlx::query::QueryAs::bind);
-        query.bind(limit).bind(offset).fetch_all(c).await
+        query.bind(limit + 1).bind(offset).fetch_all(c).await
     })?;
-    Ok(accept_all(conn, rows))
+    Ok(PageRows::accept(conn, rows, (limit, offset)))
 }
 
 /// Returns the filter's condition, of constants and placeholders only, and its values.

@@ -56,8 +56,8 @@ async fn has_any(db: &Database) -> Result<bool> {
     let mut conn = db.connection().await?;
     Ok(on!(&mut conn, |c| {
         sqlx::query_scalar(
-            "select exists (select 1 from unindexed_patients where patient_id in (select patient_id from \
-            patients))",
+            "select exists (select 1 from unindexed_patients u
+                where exists (select 1 from patients p where p.patient_id = u.patient_id))",
         )
         .fetch_one(c)
         .await
@@ -78,11 +78,11 @@ async fn index_some(db: &Database) -> Result<usize> {
 /// On `SQLite` the transaction holds the only write lock. On `PostgreSQL` the row locks still allow
 /// visits to reference the patients.
 async fn lock_some(conn: &mut Conn) -> Result<Vec<Unindexed>> {
-    let lock = if matches!(conn, Conn::Postgres(_)) { "for no key update skip locked" } else { "" };
+    let lock = if matches!(conn, Conn::Postgres(_)) { "for no key update of p skip locked" } else { "" };
     let statement = format!(
-        "select patient_id, {NAMED} from patients where patient_id in (select patient_id from \
-            unindexed_patients)
-         order by patient_id limit $1 {lock}"
+        "select p.patient_id, {NAMED} from unindexed_patients u join patients p on p.patient_id = \
+            u.patient_id
+         order by u.patient_id limit $1 {lock}"
     );
     let rows: Vec<Read<Unindexed>> =
         on!(&mut *conn, |c| sqlx::query_as(AssertSqlSafe(statement)).bind(AT_ONCE).fetch_all(c).await)?;

@@ -175,9 +175,9 @@ pub(super) struct StoredRules {
 }
 
 impl StoredRules {
-    pub(super) fn with_visits(self, visits: &[RoomVisit]) -> VisitTypeRules {
-        let rooms = self.rooms.map(|ids| ids.into_iter().map(|id| Room::new(id, visits)).collect());
-        VisitTypeRules { rooms, ..self.rules }
+    pub(super) fn with_visits(&self, visits: &[RoomVisit]) -> VisitTypeRules {
+        let rooms = self.rooms.as_ref().map(|ids| ids.iter().map(|id| Room::new(*id, visits)).collect());
+        VisitTypeRules { rooms, ..self.rules.clone() }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::sql::{
     on,
 };
 
-pub use lock::{RoomSearch, lock_provider_and_patient, lock_visit};
+pub use lock::{RoomSearch, lock_provider_and_patient, lock_visit, try_lock_provider_and_patient};
 pub use write::{cancel, insert, reschedule};
 
 /// The longest time that a visit takes, in seconds.

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The result of a POST.
-pub(super) struct Outcome {
+pub(super) struct PostOutcome {
     pub(super) attempt: Attempt,
     pub(super) took: Duration,
     pub(super) verdict: Verdict,
@@ -34,7 +34,11 @@ pub(super) enum Verdict {
 }
 
 /// Classifies the response to a POST that started at `at` and lasted `took`.
-pub(super) fn classify(answer: Result<EndpointResponse, Failure>, at: Timestamp, took: Duration) -> Outcome {
+pub(super) fn classify(
+    answer: Result<EndpointResponse, Failure>,
+    at: Timestamp,
+    took: Duration,
+) -> PostOutcome {
     let duration_ms = Some(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     let mut attempt =
         Attempt { at, status_code: None, duration_ms, error_message: None, answer: String::new() };
@@ -42,7 +46,7 @@ pub(super) fn classify(answer: Result<EndpointResponse, Failure>, at: Timestamp,
         Ok(answer) => answer,
         Err(failure) => {
             attempt.error_message = Some(failure.to_string());
-            return Outcome { attempt, took, verdict: Verdict::Failure { asked: None } };
+            return PostOutcome { attempt, took, verdict: Verdict::Failure { asked: None } };
         }
     };
     attempt.status_code = Some(answer.status.as_u16());
@@ -58,7 +62,7 @@ pub(super) fn classify(answer: Result<EndpointResponse, Failure>, at: Timestamp,
         // Store the body only if it may explain a failure: an endpoint can return any data.
         attempt.answer = answer.body;
     }
-    Outcome { attempt, took, verdict }
+    PostOutcome { attempt, took, verdict }
 }
 
 fn explain(answer: &EndpointResponse) -> String {

@@ -46,7 +46,7 @@ pub(crate) async fn compare(name: &str, mut one: impl AsyncFnMut(i64), mut other
 
 pub(crate) async fn slots(practice: &Practice, round: i64) {
     let from = date(2026, 3, 10).saturating_add(Span::new().days(round % 200));
-    let question = AvailabilityQuery {
+    let query = AvailabilityQuery {
         provider: ProviderId(1 + round % 10),
         visit_type: Some("FOLLOWUP"),
         dates: (from, from.saturating_add(Span::new().days(6))),
@@ -55,8 +55,7 @@ pub(crate) async fn slots(practice: &Practice, round: i64) {
     };
     let mut conn = practice.db.connection().await.unwrap();
     let zone = practice.db.time_zone().clone();
-    let CalendarLookup::Calendar(calendar) = calendar::read(&mut conn, &zone, &question).await.unwrap()
-    else {
+    let CalendarLookup::Calendar(calendar) = calendar::read(&mut conn, &zone, &query).await.unwrap() else {
         panic!("no calendar")
     };
     assert!(!calendar.slots(from, Minutes::new(30).unwrap()).is_empty());

@@ -65,7 +65,7 @@ export function access(world) {
     await signIn(page, key, 'API Documentation');
     await page.goto('/#/docs/listProspects');
     const operation = page.locator('article', { has: page.locator('[data-anchor="listProspects"]') });
-    await operation.getByRole('button', { name: 'Try it: List and search prospects.' }).click();
+    await operation.getByRole('button', { name: 'Try it: List prospects' }).click();
     await operation.getByLabel('limit').fill('2');
     await operation.getByRole('button', { name: 'Send GET' }).click();
     const answer = JSON.parse(await operation.locator('.answer').textContent());

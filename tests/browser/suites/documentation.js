@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { asPartner, openPage, settled } from '../support/browser.js';
+import { asAdmin, asPartner, openPage } from '../support/browser.js';
+import { api } from '../support/stack.js';
 
 /** The reference's sections with their endpoints, in its order. */
 const REFERENCE = [
@@ -19,44 +20,97 @@ const REFERENCE = [
 ];
 
 export function documentation(world) {
-  test('the documentation follows the reference and has every endpoint of the API', async () => {
-    const it = await openPage(world.browser, world.stack);
-    await asPartner(it.page, world.stack);
-    await settled(it.page);
-    const shown = await it.page.locator('.docs-section').evaluateAll((sections) => sections.map((section) => [
-      section.querySelector('h2').firstChild.textContent.trim(),
-      [...section.querySelectorAll('article h3')].map((heading) => heading.textContent.trim()),
-    ]));
-    REFERENCE.forEach(([title, operations], index) => {
-      assert.equal(shown[index][0], title);
-      assert.deepEqual(shown[index][1].slice(0, operations.length), operations, title);
-    });
+  test('the documentation follows the reference and has every endpoint of the reader', async () => {
     const description = await (await fetch(`${world.stack.url}/v1/openapi.json`)).json();
-    const all = Object.entries(description.paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`));
-    assert.deepEqual(shown.flatMap(([, operations]) => operations).sort(), all.sort());
-    it.check('docs');
-    await it.close();
+    const all = Object.entries(description.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, it]) => ({ name: `${method.toUpperCase()} ${path}`, admin: it.security.some((one) => 'adminSecret' in one), tag: it.tags[0] })));
+    const forPartners = all.filter((it) => !it.admin && it.tag !== 'Portal').map((it) => it.name);
+    for (const [who, signIn, expected] of [['anybody', null, forPartners], ['a partner', asPartner, forPartners], ['an administrator', asAdmin, all.map((it) => it.name)]]) {
+      const it = await openPage(world.browser, world.stack);
+      const { page } = it;
+      if (signIn) await signIn(page, world.stack);
+      await page.goto('/#/docs');
+      await page.locator('.docs-index').waitFor();
+      const links = await page.locator('.docs-index-title').evaluateAll((links) => links.map((link) => [link.textContent.trim(), link.getAttribute('href')]));
+      const shown = [];
+      for (const [title, href] of links) {
+        await page.goto(`/${href}`);
+        await page.locator('.docs-section h2', { hasText: title }).waitFor();
+        shown.push([title, await page.locator('article .route').evaluateAll((routes) => routes.map((route) => `${route.querySelector('.method').textContent} ${route.querySelector('.path').textContent}`))]);
+      }
+      REFERENCE.forEach(([title, operations], index) => {
+        assert.equal(shown[index][0], title, who);
+        const own = operations.filter((name) => expected.includes(name));
+        assert.deepEqual(shown[index][1].slice(0, own.length), own, `${who}: ${title}`);
+      });
+      assert.deepEqual(shown.flatMap(([, operations]) => operations).sort(), [...expected].sort(), who);
+      it.check('docs');
+      await it.close();
+    }
   });
 
-  test('search, anchors, samples, copy and download work', async () => {
+  test('an operation shows its fields with their limits, its errors and samples in five languages', async () => {
     const it = await openPage(world.browser, world.stack);
     const { page } = it;
-    await asPartner(page, world.stack);
-    await page.getByRole('searchbox', { name: 'Search' }).fill('next available');
-    await page.waitForFunction(() => document.querySelectorAll('article').length === 1);
-    assert.match(page.url(), /search=next/);
-    const article = page.locator('article');
-    for (const [language, part] of [['curl', 'curl '], ['JavaScript', 'await fetch('], ['Python', 'requests.request(']]) {
+    await page.goto('/#/docs/bookVisit');
+    await page.waitForFunction(() => document.activeElement?.getAttribute('data-anchor') === 'bookVisit');
+    const article = page.locator('article', { has: page.locator('[data-anchor="bookVisit"]') });
+    assert.equal(await article.getByRole('heading', { level: 3 }).textContent(), 'Book visit');
+    for (const [language, part] of [['curl', 'curl '], ['JavaScript', 'await fetch('], ['Python', 'requests.request('], ['C#', 'HttpMethod.Post'], ['PHP', 'curl_init(']]) {
       await article.getByRole('button', { name: language, exact: true }).click();
       await article.getByRole('button', { name: 'Copy', exact: true }).first().click();
       // The browser writes to the clipboard after the click.
       await page.waitForFunction(async (part) => (await navigator.clipboard.readText()).includes(part), part);
     }
-    await page.goto('/#/docs/bookVisit');
-    await page.waitForFunction(() => document.activeElement?.getAttribute('data-anchor') === 'bookVisit');
-    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Download OpenAPI' }).click()]);
+    const field = article.getByRole('row', { name: /^VisitDuration/ });
+    assert.match(await field.textContent(), /required.*1 to 1,440/s);
+    await article.getByText(/^Response/).first().click();
+    await article.getByRole('row', { name: /^data\.RoomID/ }).waitFor();
+    await article.getByText(/^Errors/).click();
+    const entry = article.getByRole('listitem').filter({ hasText: 'PROVIDER_CONFLICT' });
+    await entry.locator('summary').click();
+    assert.equal(JSON.parse(await entry.locator('pre').textContent()).status, 409);
+    await entry.getByRole('link', { name: 'PROVIDER_CONFLICT' }).click();
+    await page.waitForURL(/\/docs\/errors\.html#PROVIDER_CONFLICT$/);
+    it.check('operation');
+    await it.close();
+  });
+
+  test('the index of the reference follows the reader', async () => {
+    const it = await openPage(world.browser, world.stack);
+    const { page } = it;
+    await page.goto('/#/docs/prospects');
+    for (const [id, name] of [['createProspect', 'Create prospect'], ['getProspect', 'Get prospect']]) {
+      await page.locator(`[data-anchor="${id}"]`).evaluate((it) => it.scrollIntoView());
+      await page.locator('.docs-index [aria-current="true"]', { hasText: name }).waitFor();
+    }
+    it.check('index');
+    await it.close();
+  });
+
+  test('the description can be downloaded', async () => {
+    const it = await openPage(world.browser, world.stack);
+    await it.page.goto('/#/docs');
+    const [download] = await Promise.all([it.page.waitForEvent('download'), it.page.getByRole('link', { name: 'Download OpenAPI' }).click()]);
     assert.equal(JSON.parse(await readFile(await download.path(), 'utf8')).openapi, '3.1.0');
-    it.check('docs');
+    it.check('download');
+    await it.close();
+  });
+
+  test('a booking can be tried at once, at a time that is free', async () => {
+    const it = await openPage(world.browser, world.stack);
+    const { page } = it;
+    await asPartner(page, world.stack);
+    await page.goto('/#/docs/bookVisit');
+    const article = page.locator('article', { has: page.locator('[data-anchor="bookVisit"]') });
+    await article.getByRole('button', { name: 'Try it: Book visit' }).click();
+    const body = article.getByLabel('Body');
+    await page.waitForFunction(() => !document.querySelector('.try-it textarea')?.value.includes('2026-03-12'));
+    const visit = JSON.parse(await body.inputValue());
+    await body.fill(JSON.stringify({ ...visit, PatientID: await newProspect(world) }));
+    await article.getByRole('button', { name: 'Send POST' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Send it' }).click();
+    assert.equal(JSON.parse(await article.locator('.answer').textContent()).message, 'Visit booked successfully');
+    it.check('booking');
     await it.close();
   });
 
@@ -66,7 +120,7 @@ export function documentation(world) {
     await asPartner(page, world.stack);
     await page.goto('/#/docs/createProspect');
     const article = page.locator('article', { has: page.locator('[data-anchor="createProspect"]') });
-    await article.getByRole('button', { name: 'Try it: Create a new prospect.' }).click();
+    await article.getByRole('button', { name: 'Try it: Create prospect' }).click();
     await article.getByLabel('Body').fill('{"FirstName":"Trial","LastName":"Browserperson","Phone":"212-555-0177"}');
     const posts = [];
     page.on('request', (request) => request.method() === 'POST' && posts.push(request.url()));
@@ -80,4 +134,10 @@ export function documentation(world) {
     it.check('try-it');
     await it.close();
   });
+}
+
+async function newProspect({ stack }) {
+  const { body: { accessToken: token } } = await api(stack, 'POST', '/v1/DemoOffice/auth/token', { body: { apiKey: stack.keys[0].apiKey } });
+  const { body } = await api(stack, 'POST', '/v1/DemoOffice/prospects', { token, body: { FirstName: 'Bea', LastName: 'Trial', EMail: 'bea@example.com' } });
+  return body.data.PatientID;
 }

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import { asAdmin, asPartner, openPage, settled } from '../support/browser.js';
 import { ADMIN, PARTNER, PUBLIC } from '../support/pages.js';
+import { GUIDES, prepared } from './guides.js';
 
 const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const RULES = { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], resultTypes: ['violations'] };
@@ -23,20 +24,26 @@ export function everyPage(world) {
         await page.goto(`/#${path}`);
         await page.getByRole('heading', { level: 1, name: heading }).waitFor();
         await settled(page);
-        for (const width of WIDTHS) {
-          await page.setViewportSize({ width, height: 900 });
-          for (const colorScheme of SCHEMES) {
-            await show(page, colorScheme);
-            const where = `${path} ${colorScheme} ${width}`;
-            found.push(...(await violations(page)).map((it) => `${where}: ${it}`), ...(await overflowing(page)).map((it) => `${where}: overflow of ${it}`));
-          }
-        }
+        found.push(...(await faultsAtAllSizes(page, path)));
         it.check(path);
       }
       assert.deepEqual(found, []);
       await it.close();
     });
   }
+
+  test('every guide is accessible, fits and keeps to itself', async () => {
+    const it = await openPage(world.browser, world.stack);
+    const found = [];
+    for (const name of GUIDES) {
+      await it.page.goto(`/docs/${name}`);
+      await prepared(it.page);
+      found.push(...(await faultsAtAllSizes(it.page, name)));
+      it.check(name);
+    }
+    assert.deepEqual(found, []);
+    await it.close();
+  });
 
   test('every dialog is accessible', async () => {
     const it = await openPage(world.browser, world.stack, { width: 320 });
@@ -58,6 +65,20 @@ export function everyPage(world) {
     it.check('dialogs');
     await it.close();
   });
+}
+
+/** Returns what is wrong with the page in any window and color scheme. */
+async function faultsAtAllSizes(page, path) {
+  const found = [];
+  for (const width of WIDTHS) {
+    await page.setViewportSize({ width, height: 900 });
+    for (const colorScheme of SCHEMES) {
+      await show(page, colorScheme);
+      const where = `${path} ${colorScheme} ${width}`;
+      found.push(...(await violations(page)).map((it) => `${where}: ${it}`), ...(await overflowing(page)).map((it) => `${where}: overflow of ${it}`));
+    }
+  }
+  return found;
 }
 
 /** Sets the color scheme. The new colors are computed two frames later. */

@@ -327,7 +327,7 @@ async fn queue(app: &App) -> control::Result<QueueFigures> {
     let dead_letters = async { Ok(app.queue.depth(Lane::DeadLetters).await) };
     let (due_retries, oldest, dead_letters) =
         try_join!(app.control.count_due(app.clock.now()), app.control.oldest_open_delivery(), dead_letters)?;
-    // The other figures matter most when the queue fails: return them all the same.
+    // The other figures matter most when the queue fails: return them anyway.
     let dead_letters =
         dead_letters.inspect_err(|error| tracing::warn!(%error, "cannot count the dead letters")).ok();
     Ok(QueueFigures {

@@ -8,7 +8,7 @@ use axum::{
 use shared::{
     api::{
         ApiError, ApiResult, Body, Call, Change, Code, Data, Problem, SessionId, audit_change, credential_of,
-        give_cookie, offered_session, recognise_admin,
+        give_cookie, offered_session, recognize_admin,
     },
     app::{App, Protected},
     auth::{KeyRecord, api_key::ApiKey},
@@ -120,7 +120,7 @@ async fn find(app: &App, call: &Call, offered: &ApiKey) -> ApiResult<Option<KeyR
 }
 
 async fn as_admin(app: &App, call: &Call, begin: Begin<'_>, offered: &str) -> ApiResult<Option<SignedIn>> {
-    let Some(secret) = recognise_admin(app, call, offered).await? else { return Ok(None) };
+    let Some(secret) = recognize_admin(app, call, offered).await? else { return Ok(None) };
     let Some(proof) = app.admin_secrets().await?.bind(begin.id.as_str(), secret) else { return Ok(None) };
     let session = Session::new(SessionOwner::Admin { proof }, call.now());
     let change = Change::created("portal.sign-in", "admin");

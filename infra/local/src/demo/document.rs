@@ -43,7 +43,7 @@ impl Demo {
 
     pub(super) fn write(&self, file: &Path) -> Result<()> {
         let text = serde_json::to_vec_pretty(self).map_err(|error| Error::store("demo.json", error))?;
-        Ok(private_file::write(file, &text)?)
+        private_file::write(file, &text)
     }
 }
 

@@ -3,8 +3,8 @@
 use jiff::civil::Date;
 use jiff::{SignedDuration, Span, Timestamp};
 
+use super::data::NAMES;
 use super::dice::Dice;
-use super::names;
 use super::practice::DemoPractice;
 use super::rows::{Row, Script, row};
 
@@ -32,8 +32,8 @@ pub(super) fn write(
     now: Timestamp,
     today: Date,
 ) -> Vec<Patient> {
-    let tags: Vec<Row> =
-        names::TAGS.iter().zip(FIRST_TAG..).map(|((name, colour), id)| row![id, *name, *colour]).collect();
+    let tags = NAMES.tags.iter().zip(FIRST_TAG..);
+    let tags: Vec<Row> = tags.map(|(tag, id)| row![id, &tag.name, tag.color.as_deref()]).collect();
     script.insert("tags (tag_id, name, colour)", &tags);
 
     let (mut patients, mut rows, mut given_tags) = (vec![], vec![], vec![]);
@@ -59,7 +59,7 @@ fn joined(dice: &mut Dice, id: i64, now: Timestamp) -> Timestamp {
 
 fn choose_tags(dice: &mut Dice) -> Vec<i64> {
     let percent = if dice.chance(60) { 10 } else { 0 };
-    (FIRST_TAG..).take(names::TAGS.len()).filter(|_| dice.chance(percent)).collect()
+    (FIRST_TAG..).take(NAMES.tags.len()).filter(|_| dice.chance(percent)).collect()
 }
 
 struct Person {
@@ -85,12 +85,12 @@ impl Person {
             _ => "u",
         };
         let female = gender == "f" || (gender != "m" && dice.chance(50));
-        let first = *dice.pick(if female { names::FEMALE } else { names::MALE });
-        let last = *dice.pick(names::LAST);
+        let first = dice.pick(if female { &NAMES.female } else { &NAMES.male });
+        let last = dice.pick(&NAMES.last);
         let initial = dice.chance(40).then(|| char::from(b'A' + dice.below(26).to_le_bytes()[0]).to_string());
         let days = dice.between(30, 90 * 365);
         let number = id - PATIENTS.start();
-        let domain = dice.pick(names::DOMAINS);
+        let domain = dice.pick(&NAMES.domains);
         let address = format!("{first}.{last}{number}@{domain}").to_lowercase().replace('\'', "");
         // Accents are allowed in email addresses, but rare.
         let email = address.is_ascii().then_some(address).filter(|_| dice.chance(85));
@@ -143,7 +143,7 @@ impl Person {
             &self.cell,
             dice.chance(70).then_some(&self.cell),
             self.email.clone(),
-            format!("{} {}", dice.between(1, 980), dice.pick(names::STREETS)),
+            format!("{} {}", dice.between(1, 980), dice.pick(&NAMES.streets)),
             dice.chance(30).then(|| format!("Apt {}", dice.between(1, 40))),
             city,
             state,
@@ -161,9 +161,9 @@ impl Person {
 /// Returns a different telephone number for each `number` below 4,000; consecutive ones differ in
 /// area code.
 fn telephone(number: i64) -> String {
-    let codes = i64::try_from(names::AREA_CODES.len()).unwrap_or(1);
+    let codes = i64::try_from(NAMES.area_codes.len()).unwrap_or(1);
     let code = usize::try_from(number % codes).unwrap_or_default();
-    format!("({}) 555-01{:02}", names::AREA_CODES[code], number / codes % 100)
+    format!("({}) 555-01{:02}", NAMES.area_codes[code], number / codes % 100)
 }
 
 fn life_stage(age: i64) -> &'static str {

@@ -11,8 +11,8 @@ use shared::domain::schedule::{
     Calendar, Facts, Interval, Minutes, Practice, VisitTime, VisitTypeRules, instant_of_midnight,
 };
 
+use super::data::NAMES;
 use super::dice::Dice;
-use super::names::COMPLAINTS;
 use super::patients::Patient;
 use super::practice::{DemoPractice, MOST_BUFFER, VISIT_TYPES, VisitType, different_days, hours_of};
 use super::rows::{Row, Script, row};
@@ -174,7 +174,7 @@ impl Diary<'_> {
                 }
             }
         }
-        let complaint = self.dice.chance(70).then(|| *self.dice.pick(COMPLAINTS));
+        let complaint = self.dice.chance(70).then(|| self.dice.pick(&NAMES.complaints).as_str());
         self.rows.push(row![
             id,
             patient,

@@ -17,7 +17,7 @@ const REQUEST_ID: &str = "x-request-id";
 /// Returns a problem response as a function would.
 pub(super) fn refuse(headers: &HeaderMap, code: Code, detail: &str) -> HttpResponse {
     let id = request_id(headers);
-    let problem = Problem::new(code, detail.to_owned(), &id);
+    let problem = Problem::new(code, detail.to_owned(), &id, "");
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     let mut answer = answer(code.status(), "application/problem+json", body);
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Call;
 use super::condition::{Condition, texts};
 use super::pattern::Pattern;
-use crate::error::{self, Error};
+use crate::error::TemplateError;
 use crate::template::Policy;
 
 /// A statement of a role.
@@ -39,11 +39,11 @@ impl Grant {
 
 impl Statement {
     /// Parses all statements of a policy.
-    pub(super) fn all(policy: &Policy) -> error::Result<Vec<Self>> {
+    pub(super) fn all(policy: &Policy) -> Result<Vec<Self>, TemplateError> {
         let read = |(at, statement): (usize, &Value)| {
             let sid = statement.get("Sid").and_then(Value::as_str);
             let name = format!("{}/{}", policy.name, sid.map_or_else(|| at.to_string(), str::to_owned));
-            Self::read(&name, statement).map_err(|what| Error::Template(format!("{name}: {what}")))
+            Self::read(&name, statement).map_err(|what| TemplateError(format!("{name}: {what}")))
         };
         policy.statements.iter().enumerate().map(read).collect()
     }

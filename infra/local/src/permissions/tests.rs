@@ -249,7 +249,7 @@ fn dynamodb_requests_map_to_the_actions_that_iam_checks() {
         ("ListTables", json!({}), vec![("ListTables", "*", vec![])]),
     ] {
         let calls = keys().calls(operation, &body);
-        let told: Vec<_> = calls
+        let results: Vec<_> = calls
             .iter()
             .map(|it| (it.action.as_str(), it.resource.as_str(), it.leading_keys.clone()))
             .collect();
@@ -263,7 +263,7 @@ fn dynamodb_requests_map_to_the_actions_that_iam_checks() {
                 (action.as_str(), *resource, keys.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>())
             })
             .collect();
-        assert_eq!(told, expected, "{operation}");
+        assert_eq!(results, expected, "{operation}");
     }
 }
 
@@ -290,8 +290,8 @@ fn the_roles_of_the_project_can_be_evaluated() {
     for subnets in ["", "subnet-1"] {
         let parameters =
             ["VpcSubnetIds", "VpcSecurityGroupIds"].map(|name| (name.to_owned(), subnets.to_owned()));
-        let world = LocalResources { sqs_endpoint: String::new(), parameters: parameters.into() };
-        let template = Template::read(&file, &world).unwrap();
+        let local = LocalResources { sqs_endpoint: String::new(), parameters: parameters.into() };
+        let template = Template::read(&file, &local).unwrap();
         assert!(template.identities.iter().all(|it| it.role.is_some()), "SAM's own roles allow too much");
         let in_vpc =
             |identity: &Identity| identity.services.iter().any(|(action, _)| action.starts_with("ec2:"));

@@ -28,7 +28,7 @@ struct State {
     /// The invocation that has no response yet.
     unanswered: Option<(String, oneshot::Sender<InvocationResult>)>,
     /// Whether the runtime has asked for its first invocation.
-    initialised: bool,
+    initialized: bool,
     init_error: Option<Value>,
 }
 
@@ -60,7 +60,7 @@ impl Environment {
         }
         let (send, receive) = oneshot::channel();
         state.runtime = Some(send);
-        state.initialised = true;
+        state.initialized = true;
         drop(state);
         self.changed.notify_waiters();
         Ok(receive)
@@ -97,7 +97,7 @@ impl Environment {
             return Err(ApiError("Extension.InvalidEventType", "Extensions can register for INVOKE only"));
         }
         let mut state = self.state();
-        if state.initialised {
+        if state.initialized {
             return Err(ApiError(
                 "Extension.RegistrationClosed",
                 "Extensions must register before the first call to next",

@@ -36,7 +36,7 @@ struct State {
     waiting: Queue,
     /// Idle workers; the last one worked most recently and is used first, so that the others can
     /// retire.
-    parked: Vec<(u64, oneshot::Sender<Job>)>,
+    idle_workers: Vec<(u64, oneshot::Sender<Job>)>,
     /// Numbers of the workers that accept jobs.
     workers: HashSet<u64>,
     /// Workers of the previous version, which accept jobs until as many new ones have started.
@@ -59,7 +59,7 @@ impl State {
         Self {
             binary,
             waiting,
-            parked: Vec::new(),
+            idle_workers: Vec::new(),
             workers: HashSet::new(),
             old: HashSet::new(),
             queued: HashSet::new(),
@@ -85,7 +85,8 @@ impl State {
 
     /// Replaces an old worker, preferably an idle one, by a new one that has started.
     fn replace_old(&mut self) {
-        let idle = self.parked.iter().map(|(number, _)| *number).find(|number| self.old.contains(number));
+        let idle =
+            self.idle_workers.iter().map(|(number, _)| *number).find(|number| self.old.contains(number));
         let first = idle.or_else(|| self.old.iter().next().copied());
         self.dismiss(first.into_iter().collect());
         self.end_replacement();
@@ -104,7 +105,7 @@ impl State {
             self.old.remove(&number);
             self.leaving.insert(number);
             // A busy worker learns it when it asks for its next job.
-            self.parked.retain(|(parked, _)| *parked != number);
+            self.idle_workers.retain(|(idle, _)| *idle != number);
         }
     }
 
@@ -194,8 +195,8 @@ impl Pool {
             return Err(InvokeError::Stopping);
         }
         let mut job = job;
-        while let Some((_, parked)) = state.parked.pop() {
-            match parked.send(job) {
+        while let Some((_, worker)) = state.idle_workers.pop() {
+            match worker.send(job) {
                 Ok(()) => return Ok(()),
                 Err(unsent) => job = unsent,
             }
@@ -244,7 +245,7 @@ impl Pool {
             return WorkerTask::Work(job);
         }
         let (send, receive) = oneshot::channel();
-        state.parked.push((number, send));
+        state.idle_workers.push((number, send));
         WorkerTask::Wait(receive)
     }
 
@@ -252,10 +253,10 @@ impl Pool {
     /// Returns whether it retired.
     pub(super) fn may_retire(&self, number: u64) -> bool {
         let mut state = self.state();
-        let position = state.parked.iter().position(|(parked, _)| *parked == number);
+        let position = state.idle_workers.iter().position(|(idle, _)| *idle == number);
         match position {
             Some(position) if state.workers.len() + state.old.len() > 1 => {
-                state.parked.remove(position);
+                state.idle_workers.remove(position);
                 state.workers.remove(&number);
                 state.old.remove(&number);
                 state.leaving.insert(number);
@@ -296,7 +297,7 @@ impl Pool {
     /// Removes a worker whose process has ended.
     pub(super) fn leave(self: &Arc<Self>, number: u64) {
         let mut state = self.state();
-        state.parked.retain(|(parked, _)| *parked != number);
+        state.idle_workers.retain(|(idle, _)| *idle != number);
         let came_up = !state.starting.remove(&number);
         state.queued.remove(&number);
         state.workers.remove(&number);
@@ -323,7 +324,7 @@ impl Pool {
                 let mut state = self.state();
                 state.stopping = true;
                 state.waiting.clear();
-                state.parked.clear();
+                state.idle_workers.clear();
                 if state.is_empty() {
                     return;
                 }

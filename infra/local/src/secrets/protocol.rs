@@ -56,9 +56,9 @@ pub(super) async fn handle(
     };
     let done = serde_json::from_slice(&body)
         .map_err(|error| ("InvalidParameterException", error.to_string()))
-        .and_then(|question: SecretRequest| {
-            caller.may(|| vec![call(&operation, &question)]).map_err(denied)?;
-            perform(secrets, &operation, &question)
+        .and_then(|request: SecretRequest| {
+            caller.may(|| vec![call(&operation, &request)]).map_err(denied)?;
+            perform(secrets, &operation, &request)
         });
     match done {
         Ok(body) => answer(StatusCode::OK, CONTENT_TYPE, body.to_string()),
@@ -66,8 +66,8 @@ pub(super) async fn handle(
     }
 }
 
-fn call(operation: &str, question: &SecretRequest) -> Call {
-    Call::of(format!("secretsmanager:{operation}"), arn(question.name()))
+fn call(operation: &str, request: &SecretRequest) -> Call {
+    Call::of(format!("secretsmanager:{operation}"), arn(request.name()))
 }
 
 fn denied(refusal: AccessError) -> Fault {
@@ -89,14 +89,14 @@ fn refuse((code, message): &Fault) -> HttpResponse {
     answer(status, CONTENT_TYPE, json!({ "__type": code, "message": message }).to_string())
 }
 
-fn perform(secrets: &Secrets, operation: &str, question: &SecretRequest) -> Result<Value, Fault> {
-    let name = question.name();
+fn perform(secrets: &Secrets, operation: &str, request: &SecretRequest) -> Result<Value, Fault> {
+    let name = request.name();
     let missing = || {
         ("ResourceNotFoundException", format!("the secret {name} or its requested version does not exist"))
     };
     match operation {
         "GetSecretValue" => {
-            let stage = question.version_stage.as_deref().unwrap_or(CURRENT);
+            let stage = request.version_stage.as_deref().unwrap_or(CURRENT);
             let version = secrets.version(name, stage).ok_or_else(missing)?;
             Ok(json!({
                 "ARN": arn(name), "Name": name, "VersionId": version.id, "VersionStages": [stage],
@@ -120,9 +120,9 @@ fn perform(secrets: &Secrets, operation: &str, question: &SecretRequest) -> Resu
         }
         "PutSecretValue" | "CreateSecret" => {
             let lacks = |what: &str| ("InvalidParameterException", format!("{what} is missing"));
-            let value = question.secret_string.clone().ok_or_else(|| lacks("SecretString"))?;
-            let id = question.client_request_token.clone().ok_or_else(|| lacks("ClientRequestToken"))?;
-            let stages = question.version_stages.clone().unwrap_or_else(|| vec![CURRENT.to_owned()]);
+            let value = request.secret_string.clone().ok_or_else(|| lacks("SecretString"))?;
+            let id = request.client_request_token.clone().ok_or_else(|| lacks("ClientRequestToken"))?;
+            let stages = request.version_stages.clone().unwrap_or_else(|| vec![CURRENT.to_owned()]);
             for stage in &stages {
                 let failed = |error: Error| ("InternalServiceError", error.to_string());
                 secrets.put(name, stage, &id, &value).map_err(failed)?;

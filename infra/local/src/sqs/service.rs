@@ -13,7 +13,7 @@ use super::attributes::{checksum, measure};
 use super::database::Database;
 use super::messages::{self, Counts, Message, NewMessage, Take};
 use crate::clock::now_millis;
-use crate::error::{Error, Result};
+use crate::error::{Result, TemplateError};
 use crate::random;
 use crate::template::{ACCOUNT, Queue, REGION};
 
@@ -66,10 +66,8 @@ impl Service {
             if let Some(redrive) = &queue.redrive
                 && !queues.iter().any(|other| other.id == redrive.queue)
             {
-                return Err(Error::Template(format!(
-                    "{}: dead-letter queue {} does not exist",
-                    queue.id, redrive.queue
-                )));
+                let message = format!("{}: dead-letter queue {} does not exist", queue.id, redrive.queue);
+                return Err(TemplateError(message).into());
             }
         }
         let states = queues

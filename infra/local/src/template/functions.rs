@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{environment, text, whole_number};
-use crate::error::{Error, Result};
+use super::{Result, environment, text, whole_number};
+use crate::error::TemplateError;
 
 /// One function of the template.
 #[derive(Debug, Clone)]
@@ -72,11 +72,7 @@ pub struct Schedule {
 }
 
 pub(super) fn function(id: &str, globals: &Map<String, Value>, own: &Map<String, Value>) -> Result<Function> {
-    let wrong = |error| match error {
-        Error::Template(message) => Error::Template(format!("{id}: {message}")),
-        other => other,
-    };
-    read(id, globals, own).map_err(wrong)
+    read(id, globals, own).map_err(|TemplateError(message)| TemplateError(format!("{id}: {message}")))
 }
 
 fn read(id: &str, globals: &Map<String, Value>, own: &Map<String, Value>) -> Result<Function> {
@@ -104,9 +100,7 @@ fn read(id: &str, globals: &Map<String, Value>, own: &Map<String, Value>) -> Res
             "SQS" => function.queues.push(queue_trigger(properties)?),
             "Schedule" | "ScheduleV2" => function.schedules.push(schedule(name, properties)?),
             kind => {
-                return Err(Error::Template(format!(
-                    "the local stack does not support events of type {kind}"
-                )));
+                return Err(TemplateError(format!("the local stack does not support events of type {kind}")));
             }
         }
     }
@@ -145,13 +139,13 @@ fn schedule(name: &str, properties: &Map<String, Value>) -> Result<Schedule> {
     let expression = properties.get("Schedule").or_else(|| properties.get("ScheduleExpression"));
     let expression = expression.and_then(Value::as_str).unwrap_or_default();
     let every = rate(expression).ok_or_else(|| {
-        Error::Template(format!("schedule '{expression}' of {name}: the local stack supports rate(…) only"))
+        TemplateError(format!("schedule '{expression}' of {name}: the local stack supports rate(…) only"))
     })?;
     let input = match properties.get("Input").and_then(Value::as_str) {
         None => None,
         Some(text) => Some(
             serde_json::from_str(text)
-                .map_err(|error| Error::Template(format!("Input of {name} isn't JSON: {error}")))?,
+                .map_err(|error| TemplateError(format!("Input of {name} isn't JSON: {error}")))?,
         ),
     };
     Ok(Schedule { name: name.to_owned(), every, input })

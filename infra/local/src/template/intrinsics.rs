@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Result};
+use super::Result;
+use crate::error::TemplateError;
 
 /// The region of all local resources.
 pub const REGION: &str = "us-east-1";
@@ -32,7 +33,7 @@ pub(super) struct Scope<'a> {
 }
 
 fn wrong<T>(message: impl Into<String>) -> Result<T> {
-    Err(Error::Template(message.into()))
+    Err(TemplateError(message.into()))
 }
 
 impl<'a> Scope<'a> {
@@ -173,7 +174,7 @@ impl<'a> Scope<'a> {
 
     fn kind(&self, id: &str) -> Result<&str> {
         let kind = self.resources.get(id).and_then(|resource| resource.get("Type")).and_then(Value::as_str);
-        kind.ok_or_else(|| Error::Template(format!("there is no parameter or resource {id}")))
+        kind.ok_or_else(|| TemplateError(format!("there is no parameter or resource {id}")))
     }
 
     fn substitute(&self, text: &str, names: &Map<String, Value>) -> Result<Value> {
@@ -214,7 +215,7 @@ impl<'a> Scope<'a> {
         let index: Option<usize> = self.text(index)?.parse().ok();
         let list = self.resolve(list)?;
         let item = index.zip(list.as_ref()).and_then(|(index, list)| list.get(index));
-        item.cloned().ok_or_else(|| Error::Template("Fn::Select finds nothing".to_owned()))
+        item.cloned().ok_or_else(|| TemplateError("Fn::Select finds nothing".to_owned()))
     }
 
     fn text(&self, value: &Value) -> Result<String> {

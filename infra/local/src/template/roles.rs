@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{ACCOUNT, REGION, text};
-use crate::error::{Error, Result};
+use super::{ACCOUNT, REGION, Result, text};
+use crate::error::TemplateError;
 
 /// Actions of Lambda's queue pollers.
 const CONSUME: [&str; 3] = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
@@ -72,7 +72,7 @@ impl RoleCollector {
     ) -> Result<()> {
         if own.contains_key("Policies") {
             let message = format!("{id}: the local stack supports policies of roles only, not of functions");
-            return Err(Error::Template(message));
+            return Err(TemplateError(message));
         }
         let services = services(id, globals, own)?;
         let role = own.get("Role").and_then(Value::as_str).map(str::to_owned);
@@ -81,7 +81,7 @@ impl RoleCollector {
     }
 
     pub(super) fn role(&mut self, id: &str, properties: &Map<String, Value>) -> Result<()> {
-        let wrong = |what: &str| Error::Template(format!("{id}: {what}"));
+        let wrong = |what: &str| TemplateError(format!("{id}: {what}"));
         if properties.contains_key("PermissionsBoundary") {
             return Err(wrong("the local stack supports no permissions boundaries"));
         }
@@ -113,9 +113,8 @@ impl RoleCollector {
 
     fn whole(&self, function: &str, arn: &str) -> Result<Role> {
         let id = arn.rsplit('/').next().unwrap_or(arn);
-        let missing = |kind: &str, name: &str| {
-            Error::Template(format!("{function}: the template has no {kind} {name}"))
-        };
+        let missing =
+            |kind: &str, name: &str| TemplateError(format!("{function}: the template has no {kind} {name}"));
         let (managed, own) = self.roles.get(id).ok_or_else(|| missing("role", id))?;
         let mut policies = vec![];
         for name in managed {
@@ -130,7 +129,7 @@ fn policy(name: &str, properties: &Map<String, Value>) -> Result<Policy> {
     let statements = match properties.get("PolicyDocument").and_then(|document| document.get("Statement")) {
         Some(Value::Array(statements)) => statements.clone(),
         Some(statement @ Value::Object(_)) => vec![statement.clone()],
-        _ => return Err(Error::Template(format!("{name}: the policy has no statements"))),
+        _ => return Err(TemplateError(format!("{name}: the policy has no statements"))),
     };
     Ok(Policy { name: name.to_owned(), statements })
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{text, whole_number};
-use crate::error::{Error, Result};
+use super::{Result, text, whole_number};
+use crate::error::TemplateError;
 
 /// A DynamoDB table; its local name is its logical id.
 #[derive(Debug, Clone)]
@@ -79,7 +79,7 @@ pub(super) fn table(id: &str, properties: &Map<String, Value>) -> Result<Table> 
             .flatten()
             .find(|one| one.get("AttributeName").is_some_and(|it| it == name));
         let kind = definition.and_then(|one| one.get("AttributeType")).and_then(Value::as_str);
-        kind.map(str::to_owned).ok_or_else(|| Error::Template(format!("{id}: {name} has no AttributeType")))
+        kind.map(str::to_owned).ok_or_else(|| TemplateError(format!("{id}: {name} has no AttributeType")))
     };
     let keys_of = |owner: &Map<String, Value>| -> Result<Vec<KeyAttribute>> {
         let schema = owner.get("KeySchema").and_then(Value::as_array);
@@ -92,15 +92,13 @@ pub(super) fn table(id: &str, properties: &Map<String, Value>) -> Result<Table> 
         schema.into_iter().map(key).collect()
     };
     if properties.contains_key("LocalSecondaryIndexes") {
-        return Err(Error::Template(format!(
-            "{id}: the local stack does not support local secondary indexes"
-        )));
+        return Err(TemplateError(format!("{id}: the local stack does not support local secondary indexes")));
     }
     let empty = Map::new();
     let mut indexes = vec![];
     for index in properties.get("GlobalSecondaryIndexes").and_then(Value::as_array).into_iter().flatten() {
         let index =
-            index.as_object().ok_or_else(|| Error::Template(format!("{id}: an index is not a mapping")))?;
+            index.as_object().ok_or_else(|| TemplateError(format!("{id}: an index is not a mapping")))?;
         let projection = index.get("Projection").and_then(Value::as_object).unwrap_or(&empty);
         let attributes = match projection.get("ProjectionType").and_then(Value::as_str) {
             Some("ALL") => None,
@@ -111,7 +109,7 @@ pub(super) fn table(id: &str, properties: &Map<String, Value>) -> Result<Table> 
                 Some(named.filter_map(Value::as_str).map(str::to_owned).collect())
             }
             _ => {
-                return Err(Error::Template(format!(
+                return Err(TemplateError(format!(
                     "{id}: an index's ProjectionType must be ALL, KEYS_ONLY or INCLUDE"
                 )));
             }
@@ -130,11 +128,11 @@ pub(super) fn table(id: &str, properties: &Map<String, Value>) -> Result<Table> 
 
 pub(super) fn queue(id: &str, properties: &Map<String, Value>) -> Result<Queue> {
     if properties.get("FifoQueue").is_some_and(|fifo| fifo == true) {
-        return Err(Error::Template(format!("{id}: the local stack supports standard queues only")));
+        return Err(TemplateError(format!("{id}: the local stack supports standard queues only")));
     }
     let seconds = |name, default| {
         let number = whole_number(properties, name)?.unwrap_or(default);
-        Ok::<_, Error>(Duration::from_secs(number.into()))
+        Ok::<_, TemplateError>(Duration::from_secs(number.into()))
     };
     let redrive = match properties.get("RedrivePolicy").and_then(Value::as_object) {
         None => None,
@@ -144,7 +142,7 @@ pub(super) fn queue(id: &str, properties: &Map<String, Value>) -> Result<Queue> 
             Some(Redrive {
                 queue: arn.rsplit(':').next().unwrap_or(arn).to_owned(),
                 maximum_receives: receives
-                    .ok_or_else(|| Error::Template(format!("{id}: RedrivePolicy lacks maxReceiveCount")))?,
+                    .ok_or_else(|| TemplateError(format!("{id}: RedrivePolicy lacks maxReceiveCount")))?,
             })
         }
     };
@@ -160,7 +158,7 @@ pub(super) fn queue(id: &str, properties: &Map<String, Value>) -> Result<Queue> 
 
 pub(super) fn secret(id: &str, properties: &Map<String, Value>) -> Result<Secret> {
     if properties.contains_key("SecretString") {
-        return Err(Error::Template(format!("{id}: a secret must not be in a template")));
+        return Err(TemplateError(format!("{id}: a secret must not be in a template")));
     }
     let empty = Map::new();
     let generate = properties.get("GenerateSecretString").and_then(Value::as_object).unwrap_or(&empty);
@@ -171,7 +169,7 @@ pub(super) fn secret(id: &str, properties: &Map<String, Value>) -> Result<Secret
         Some(key) => {
             let frame = text(generate, "SecretStringTemplate")?;
             let object = serde_json::from_str(frame)
-                .map_err(|error| Error::Template(format!("{id}: SecretStringTemplate: {error}")))?;
+                .map_err(|error| TemplateError(format!("{id}: SecretStringTemplate: {error}")))?;
             SecretValue::RandomKey { object, key: key.to_owned(), length }
         }
     };

@@ -4,12 +4,13 @@
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Map, Number, Value, json};
 
-use crate::error::{Error, Result};
+use super::Result;
+use crate::error::TemplateError;
 
 /// Parses one document.
 pub(super) fn parse(text: &str) -> Result<Value> {
-    let documents = Yaml::load_from_str(text).map_err(|error| Error::Template(error.to_string()))?;
-    documents.first().map_or_else(|| Err(Error::Template("the file is empty".to_owned())), value)
+    let documents = Yaml::load_from_str(text).map_err(|error| TemplateError(error.to_string()))?;
+    documents.first().map_or_else(|| Err(TemplateError("the file is empty".to_owned())), value)
 }
 
 fn value(node: &Yaml<'_>) -> Result<Value> {
@@ -26,8 +27,8 @@ fn value(node: &Yaml<'_>) -> Result<Value> {
         Yaml::Tagged(tag, content) if tag.handle == "!" => intrinsic(&tag.suffix, value(content)?),
         Yaml::Tagged(_, content) => value(content),
         Yaml::Representation(text, ..) => Ok(Value::String(text.to_string())),
-        Yaml::Alias(_) => Err(Error::Template("an alias has no anchor".to_owned())),
-        Yaml::BadValue => Err(Error::Template("a value does not match its tag".to_owned())),
+        Yaml::Alias(_) => Err(TemplateError("an alias has no anchor".to_owned())),
+        Yaml::BadValue => Err(TemplateError("a value does not match its tag".to_owned())),
     }
 }
 
@@ -35,7 +36,7 @@ fn key(node: &Yaml<'_>) -> Result<String> {
     match value(node)? {
         Value::String(text) => Ok(text),
         number @ Value::Number(_) => Ok(number.to_string()),
-        other => Err(Error::Template(format!("{other} can't be a key"))),
+        other => Err(TemplateError(format!("{other} can't be a key"))),
     }
 }
 
@@ -56,7 +57,7 @@ fn intrinsic(tag: &str, content: Value) -> Result<Value> {
         ("Ref" | "Condition", content) => json!({ tag: content }),
         ("GetAtt", Value::String(path)) => match path.split_once('.') {
             Some((resource, attribute)) => json!({ "Fn::GetAtt": [resource, attribute] }),
-            None => return Err(Error::Template(format!("!GetAtt {path} names no attribute"))),
+            None => return Err(TemplateError(format!("!GetAtt {path} names no attribute"))),
         },
         (name, content) => json!({ format!("Fn::{name}"): content }),
     })

@@ -83,9 +83,9 @@ impl Poller {
         let records: Vec<Value> = batch.iter().map(|message| record(&self.trigger.queue, message)).collect();
         let event = Bytes::from(json!({ "Records": records }).to_string());
         // A busy function must not use up the messages' receives, so wait until it is free.
-        let patience =
+        let busy_timeout =
             self.queues.queue(&self.trigger.queue).map_or(Duration::ZERO, |it| it.visibility_timeout / 2);
-        let failed = match when_free(&self.runtime, &self.function, event, patience).await {
+        let failed = match when_free(&self.runtime, &self.function, event, busy_timeout).await {
             Ok(InvocationResult::Success(_)) if !self.trigger.reports_failures => Failed::None,
             Ok(InvocationResult::Success(answer)) => failures(&answer, batch),
             Ok(InvocationResult::Failure(error)) => {
@@ -93,7 +93,7 @@ impl Poller {
                 Failed::All
             }
             Err(InvokeError::Throttled) => {
-                eprintln!("{} was busy for {patience:?}", self.function);
+                eprintln!("{} was busy for {busy_timeout:?}", self.function);
                 Failed::All
             }
             Err(_) => Failed::All,

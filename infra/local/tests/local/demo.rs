@@ -206,7 +206,7 @@ async fn the_demo_schedule_has_time_left_for_new_visits() {
     let (now, half_hour) = (Timestamp::now(), Minutes::new(30).unwrap());
     let today = db.time_zone().to_datetime(now).date();
     for provider in [1, 2] {
-        let question = AvailabilityQuery {
+        let query = AvailabilityQuery {
             provider: ProviderId(provider),
             visit_type: Some("Consult"),
             dates: (today, today + Span::new().days(7)),
@@ -214,7 +214,7 @@ async fn the_demo_schedule_has_time_left_for_new_visits() {
             except: None,
         };
         let mut conn = db.connection().await.unwrap();
-        let CalendarLookup::Calendar(calendar) = read(&mut conn, db.time_zone(), &question).await.unwrap()
+        let CalendarLookup::Calendar(calendar) = read(&mut conn, db.time_zone(), &query).await.unwrap()
         else {
             panic!("there is no calendar of provider {provider}");
         };

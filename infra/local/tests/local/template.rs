@@ -6,8 +6,8 @@ use officepro_local::template::{LocalResources, RouteKey, Template};
 #[test]
 fn the_projects_own_template_can_be_run_locally() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let world = LocalResources { sqs_endpoint: "http://127.0.0.1:1".to_owned(), parameters: BTreeMap::new() };
-    let template = Template::read(&root.join("template.yaml"), &world).unwrap();
+    let local = LocalResources { sqs_endpoint: "http://127.0.0.1:1".to_owned(), parameters: BTreeMap::new() };
+    let template = Template::read(&root.join("template.yaml"), &local).unwrap();
     let defaults = template.functions.iter().flat_map(|function| &function.routes);
     assert_eq!(defaults.filter(|route| **route == RouteKey::Default).count(), 1);
     for function in &template.functions {

@@ -60,8 +60,8 @@ impl Acts {
                 .is_none_or(|it| it.recovered_at.is_some_and(|recovered| at <= recovered))
         };
         let first_lost = copies.iter().find(is_lost).map(|it| it.time);
-        let told = control.restored_to().await?.filter(|to| at - OF_THIS_RESTORE <= *to);
-        let since = first_lost.into_iter().chain(told).chain([at]).min().unwrap_or(at);
+        let restored_to = control.restored_to().await?.filter(|to| at - OF_THIS_RESTORE <= *to);
+        let since = first_lost.into_iter().chain(restored_to).chain([at]).min().unwrap_or(at);
         let is_of_period = |it: &AuditRecord| since - SLACK <= it.time;
         let missing: Vec<AuditRecord> =
             copies.iter().filter(|it| !known.contains_key(it.id.as_str())).cloned().collect();
@@ -69,7 +69,7 @@ impl Acts {
             records.iter().filter(|it| it.action == RESTORED && is_of_period(it)).collect();
         let newest_restore = restores.iter().map(|it| it.time).max();
         let restores: Vec<String> = restores.into_iter().map(described).collect();
-        let is_restored = first_lost.is_some() || newest_restore.is_some() || told.is_some();
+        let is_restored = first_lost.is_some() || newest_restore.is_some() || restored_to.is_some();
         let of_control = |it: &&AuditRecord| {
             it.action == AUDIT_ACTION && it.target.as_deref() == Some("control") && it.recovered_at.is_none()
         };
@@ -194,11 +194,11 @@ impl Acts {
         let found = if self.since < self.given {
             format!("{}: an audit record from then is lost; everything since then is compared", self.since)
         } else if self.is_restored {
-            let told: Vec<&str> = ["nothing contradicts it"]
+            let evidence: Vec<&str> = ["nothing contradicts it"]
                 .into_iter()
                 .chain(self.restores.iter().map(String::as_str))
                 .collect();
-            told.join("; ")
+            evidence.join("; ")
         } else {
             "no sign of a restore: stored responses and id counters are left unchanged".to_owned()
         };

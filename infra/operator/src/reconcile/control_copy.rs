@@ -128,12 +128,12 @@ pub async fn moment_of(
     Ok(at)
 }
 
-fn agreed(given: Option<Timestamp>, told: Option<Timestamp>) -> Result<Timestamp> {
-    match (given, told) {
+fn agreed(given: Option<Timestamp>, recorded: Option<Timestamp>) -> Result<Timestamp> {
+    match (given, recorded) {
         // An earlier given moment is harmless: it only compares more.
-        (Some(given), Some(told)) if given > told + SignedDuration::from_secs(1) => {
-            Err(Error::Refused(format!("the copy was restored to {told}, not to {given}; omit --control-at")))
-        }
+        (Some(given), Some(recorded)) if given > recorded + SignedDuration::from_secs(1) => Err(
+            Error::Refused(format!("the copy was restored to {recorded}, not to {given}; omit --control-at")),
+        ),
         (Some(at), _) | (None, Some(at)) => Ok(at),
         (None, None) => Err(Error::Refused(
             "the table does not record the time it was restored to; specify it with --control-at".to_owned(),

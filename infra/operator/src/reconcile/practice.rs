@@ -8,13 +8,13 @@ use shared::domain::PracticePass;
 use shared::tenant::reconciliation::{ExamineRequest, Facts};
 
 use super::audit::{Earlier, SLACK};
-use super::question::empty_question;
+use super::examine::empty_request;
 use super::repair::Repair;
 use super::report::Check;
 use super::{Ask, LONGEST, MARGIN, Plan, log, records, refused};
 use crate::error::{Error, Result};
 
-/// Ids and calls per question, so that the response fits into a function's limit.
+/// Ids and calls per request, so that the response fits into a function's limit.
 const AT_ONCE: usize = 4_000;
 /// How long before the given moment to look for lost calls, in case the true moment is earlier.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(24);
@@ -43,25 +43,25 @@ pub(super) async fn checks(
     let state = control.dispatch_states(Some(practicepass)).await.map_err(failed)?.pop();
     let subscriptions = control.subscriptions_of(practicepass).await.map_err(failed)?;
     let progress = state.map(|it| it.progress);
-    let mut question = empty_question(practicepass, since, plan.now);
+    let mut request = empty_request(practicepass, since, plan.now);
     if let Some(progress) = &progress {
-        question.position = progress.position();
-        question.log_ids = progress.anchors.ids().chain(progress.ends()).collect();
+        request.position = progress.position();
+        request.log_ids = progress.anchors.ids().chain(progress.ends()).collect();
     }
-    question.log_ids.extend(log::ids(&deliveries));
-    question.log_ids.sort_unstable();
-    question.log_ids.dedup();
-    question.calls = calls.iter().map(|it| it.request_id.clone()).collect();
-    let facts = answered(ask, question).await?;
+    request.log_ids.extend(log::ids(&deliveries));
+    request.log_ids.sort_unstable();
+    request.log_ids.dedup();
+    request.calls = calls.iter().map(|it| it.request_id.clone()).collect();
+    let facts = answered(ask, request).await?;
     checks.push(log::check(practicepass, progress, &subscriptions, &deliveries, &facts, plan));
     if let Some(at) = plan.moments.database {
         checks.push(log::deliveries(practicepass, &deliveries, &facts, at));
         let lost = records::lost(&calls, &facts);
         checks.push(records::check(practicepass, &lost, &deliveries, at, plan.now));
         checks.push(records::ids(practicepass, &lost, &facts, (at, earlier.floors)));
-        let mut question = empty_question(practicepass, since, plan.now);
-        question.records = log::lost_records(&deliveries, &facts, (at, &lost));
-        let there = answered(ask, question).await?.records;
+        let mut request = empty_request(practicepass, since, plan.now);
+        request.records = log::lost_records(&deliveries, &facts, (at, &lost));
+        let there = answered(ask, request).await?.records;
         checks.push(records::given_again(practicepass, &there));
     }
     checks.push(records::answers(practicepass, &facts));
@@ -82,9 +82,9 @@ async fn lost_since(
     loop {
         let calls = control.writes_of(Some(practicepass), (from, now)).await;
         let mut calls = calls.map_err(|error| refused(&error))?;
-        let mut question = empty_question(practicepass, from, now);
-        question.calls = calls.iter().map(|it| it.request_id.clone()).collect();
-        let facts = answered(ask, question).await?;
+        let mut request = empty_request(practicepass, from, now);
+        request.calls = calls.iter().map(|it| it.request_id.clone()).collect();
+        let facts = answered(ask, request).await?;
         let lost = records::lost(&calls, &facts);
         let first = lost.into_iter().map(|it| it.time).find(|it| floor < *it);
         // A call in progress at that moment has the time at which it began.
@@ -97,7 +97,7 @@ async fn lost_since(
     }
 }
 
-/// Asks a large question in several parts and merges the facts.
+/// Sends a large request in several parts and merges the facts.
 async fn answered(ask: &impl Ask, whole: ExamineRequest) -> Result<Facts> {
     let calls: Vec<String> = whole.calls.iter().cloned().collect();
     let records: Vec<(String, i64)> = whole.records.iter().cloned().collect();
@@ -105,13 +105,13 @@ async fn answered(ask: &impl Ask, whole: ExamineRequest) -> Result<Facts> {
     let mut facts: Option<Facts> = None;
     for part in 0..parts {
         let from = part * AT_ONCE;
-        let question = ExamineRequest {
+        let request = ExamineRequest {
             log_ids: whole.log_ids.iter().copied().skip(from).take(AT_ONCE).collect(),
             calls: calls.iter().skip(from).take(AT_ONCE).cloned().collect(),
             records: records.iter().skip(from).take(AT_ONCE).cloned().collect(),
             ..whole.clone()
         };
-        let answer = ask.ask(&question).await?;
+        let answer = ask.ask(&request).await?;
         match &mut facts {
             Some(facts) => {
                 facts.log_rows.extend(answer.log_rows);
@@ -121,5 +121,5 @@ async fn answered(ask: &impl Ask, whole: ExamineRequest) -> Result<Facts> {
             None => facts = Some(answer),
         }
     }
-    facts.ok_or_else(|| Error::Refused("no question was asked".to_owned()))
+    facts.ok_or_else(|| Error::Refused("nothing was asked".to_owned()))
 }

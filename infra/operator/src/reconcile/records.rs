@@ -1,4 +1,4 @@
-//! Compares what partners were told with what a practice's database contains.
+//! Compares what partners know with what a practice's database contains.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,7 +49,7 @@ pub(super) fn check(
     at: Timestamp,
     now: Timestamp,
 ) -> (Check, Vec<Repair>) {
-    let told = |call: &&CallRecord| {
+    let line = |call: &&CallRecord| {
         let of_call =
             |it: &&Delivery| it.request_id.as_ref().is_some_and(|it| it.as_str() == call.request_id);
         let mut records: Vec<String> = deliveries
@@ -73,7 +73,7 @@ pub(super) fn check(
             call.request_id
         )
     };
-    let rows: Vec<String> = lost.iter().map(told).collect();
+    let rows: Vec<String> = lost.iter().map(line).collect();
     let span = match (lost.first(), lost.last()) {
         (Some(first), Some(end)) => format!("{} lost, from {} to {}", lost.len(), first.time, end.time),
         _ => "none lost".to_owned(),
@@ -156,8 +156,8 @@ pub(super) fn moment(
 }
 
 pub(super) fn answers(practicepass: &PracticePass, facts: &Facts) -> (Check, Vec<Repair>) {
-    let told = |it: &StrayAnswer| format!("{} {} by key {}: {}", it.method, it.path, it.key_id, it.record);
-    let rows: Vec<String> = facts.stray_answers.iter().map(told).collect();
+    let line = |it: &StrayAnswer| format!("{} {} by key {}: {}", it.method, it.path, it.key_id, it.record);
+    let rows: Vec<String> = facts.stray_answers.iter().map(line).collect();
     let check = Check::new(
         format!("{practicepass}/answers"),
         "No stored response is about a record that doesn't exist",

@@ -12,10 +12,10 @@ use shared::control::{self, Store};
 use shared::domain::PracticePass;
 use shared::domain::ids::{KeyId, PartnerId};
 use shared::domain::log_progress::LogProgress;
-use shared::tenant::reconciliation::{AUDIT_ACTION, Mend};
+use shared::tenant::reconciliation::{AUDIT_ACTION, DatabaseRepair};
 
 use super::super::access::{commit, record, revoke_key, set_partner_status};
-use super::question::mend;
+use super::examine::repair_database;
 use super::{Ask, refused};
 use crate::error::{Error, Result};
 
@@ -97,24 +97,24 @@ impl Repair {
             }
             Self::ReadOn(practicepass, progress) => read_on(control, practicepass, progress, now).await,
             Self::ForgetStrays(practicepass) => {
-                let wanted = Mend {
+                let repair = DatabaseRepair {
                     answers: true,
                     skip_ids: 0,
                     floors: BTreeMap::new(),
                     request_id: request_id.to_owned(),
                 };
-                mend(ask, practicepass, now, wanted).await?;
+                repair_database(ask, practicepass, now, repair).await?;
                 Ok("stored responses about records that don't exist are deleted".to_owned())
             }
             Self::PassOver(practicepass, count, floors) => {
-                let wanted = Mend {
+                let repair = DatabaseRepair {
                     answers: false,
                     skip_ids: *count,
                     floors: floors.clone(),
                     request_id: request_id.to_owned(),
                 };
-                let ends = mend(ask, practicepass, now, wanted).await?.ends;
-                let told: Vec<String> = ends.iter().map(|(table, end)| format!("{table} {end}")).collect();
+                let ends = repair_database(ask, practicepass, now, repair).await?.ends;
+                let begins: Vec<String> = ends.iter().map(|(table, end)| format!("{table} {end}")).collect();
                 let passed = |(table, end): (String, i64)| FieldChange {
                     field: table,
                     from: None,
@@ -122,7 +122,7 @@ impl Repair {
                 };
                 let changes = ends.into_iter().map(passed).collect();
                 note(control, practicepass.as_str(), now, changes).await?;
-                Ok(format!("ids are skipped; new ones begin above {}", told.join(", ")))
+                Ok(format!("ids are skipped; new ones begin above {}", begins.join(", ")))
             }
         }
     }

@@ -93,7 +93,7 @@ pub struct Step {
     pub name: String,
     pub at: Timestamp,
     pub seconds: f64,
-    pub told: Vec<String>,
+    pub notes: Vec<String>,
 }
 
 /// The whole report.
@@ -237,9 +237,9 @@ impl Report {
             for Step { name, at, seconds, .. } in &self.steps {
                 let _ = writeln!(text, "| {name} | {at:.0} | {seconds:.1} |");
             }
-            for Step { name, told, .. } in self.steps.iter().filter(|it| !it.told.is_empty()) {
+            for Step { name, notes, .. } in self.steps.iter().filter(|it| !it.notes.is_empty()) {
                 let _ = writeln!(text, "\n{name}:\n");
-                for line in told {
+                for line in notes {
                     let _ = writeln!(text, "- {}", plain(line));
                 }
             }

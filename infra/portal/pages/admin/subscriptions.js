@@ -47,12 +47,12 @@ export function Subscriptions({ onChanged }) {
   return html`<section class="card"><header><h2>Subscriptions</h2></header>
     <${PagedTable} pages=${pages} what="subscriptions" caption="Subscriptions" columns=${columns} id=${(/** @type {AdminSubscription} */ it) => it.id}
       empty="No partner has subscribed yet." />
-    ${act && html`<${Question} key=${`${act.kind} ${act.subscription.id}`} act=${act} work=${run} onClose=${() => setAct(null)} />`}
+    ${act && html`<${Confirmation} key=${`${act.kind} ${act.subscription.id}`} act=${act} work=${run} onClose=${() => setAct(null)} />`}
   </section>`;
 }
 
 /** @param {{act: Act, work: () => Promise<void>, onClose: () => void}} props */
-function Question({ act: { kind, subscription }, work, onClose }) {
+function Confirmation({ act: { kind, subscription }, work, onClose }) {
   const of = nameOf(subscription);
   if (kind === 'pause') {
     return html`<${Confirm} title=${`Pause webhooks of ${of}?`} action="Pause" work=${work} onClose=${onClose}>

@@ -1,86 +1,89 @@
 // @ts-check
-import { html, useEffect, useMemo, useRef } from '../../vendor/preact.js';
+// The API reference: a page for each section, with an index that follows the reader.
+import { html, useEffect, useMemo, useRef, useState } from '../../vendor/preact.js';
 import { get } from '../../lib/api.js';
+import { follow, reveal } from '../../lib/follow.js';
 import { useLoad } from '../../lib/load.js';
-import { changeQuery, href } from '../../lib/router.js';
-import { Method, Path } from '../../parts/badges.js';
-import { Field } from '../../parts/field.js';
+import { Method } from '../../parts/badges.js';
 import { PageHead } from '../../parts/page.js';
 import { inline } from '../../parts/prose.js';
-import { Awaited, Empty } from '../../parts/state.js';
+import { Awaited } from '../../parts/state.js';
 import { readDescription } from './description.js';
 import { Operation } from './operation.js';
+import { Reader } from './reader.js';
+import { DocsSearch } from './search-box.js';
 
 /** @typedef {import('./description.js').DocSection} DocSection */
+/** @typedef {import('../../lib/session.js').User} User */
 
-/** @param {{path: string, query: URLSearchParams, user: import('../../lib/session.js').User}} props */
-export function Docs({ path, query, user }) {
+/** @param {{path: string, user?: User | null}} props */
+export function Docs({ path, user = null }) {
   const description = useLoad((signal) => get('/v1/openapi.json', {}, signal), 'description');
-  return html`
-    <${PageHead} title="API Documentation" actions=${html`<a class="button" href="/v1/openapi.json" download="officepro-openapi.json">Download OpenAPI</a>`} />
-    <${Awaited} load=${description} what="the documentation">${(/** @type {any} */ data) => html`<${Reference} description=${data} path=${path} query=${query} user=${user} />`}<//>`;
+  const actions = html`${user && html`<a class="button" href="docs/index.html">Guides</a>`}<a class="button" href="/v1/openapi.json" download="officepro-openapi.json">Download OpenAPI</a>`;
+  const page = html`
+    <${PageHead} title="API Documentation" actions=${actions} />
+    ${user && html`<div class="docs-tools"><${DocsSearch} base="" user=${user} /></div>`}
+    <${Awaited} load=${description} what="the documentation">${(/** @type {any} */ data) => html`<${Reference} description=${data} path=${path} user=${user} />`}<//>`;
+  return user ? page : html`<${Reader}>${page}<//>`;
 }
 
-/** @param {{description: any, path: string, query: URLSearchParams, user: import('../../lib/session.js').User}} props */
-function Reference({ description, path, query, user }) {
-  const sections = useMemo(() => readDescription(description), [description]);
-  const words = (query.get('search') ?? '').toLowerCase().split(/\s+/).filter(Boolean);
-  const shown = useMemo(() => filter(sections, words), [sections, words.join(' ')]);
-  const anchor = decodeURIComponent(path.slice('/docs/'.length));
+/** @param {{description: any, path: string, user: User | null}} props */
+function Reference({ description, path, user }) {
+  const sections = useMemo(() => readDescription(description, user), [description, user?.role]);
+  const anchor = safeDecode(path.slice('/docs/'.length));
+  const section = sections.find((it) => it.id === anchor || it.operations.some((one) => one.id === anchor)) ?? null;
+  const [reading, setReading] = useState('');
   const content = useRef(/** @type {HTMLElement | null} */ (null));
+  const index = useRef(/** @type {HTMLElement | null} */ (null));
+  const targets = () => /** @type {HTMLElement[]} */ ([...(content.current?.querySelectorAll('[data-anchor]') ?? [])]);
   useEffect(() => {
-    if (!anchor) return;
-    const target = [...(content.current?.querySelectorAll('[data-anchor]') ?? [])].find((it) => it.getAttribute('data-anchor') === anchor);
-    if (!(target instanceof HTMLElement)) return;
+    const target = targets().find((it) => it.dataset.anchor === anchor);
+    if (!target) return;
     target.scrollIntoView();
     target.focus({ preventScroll: true });
-  }, [anchor]);
+  }, [anchor, section]);
+  useEffect(() => follow(targets, (target) => setReading(target?.dataset.anchor ?? '')), [section]);
+  useEffect(() => reveal(index.current?.querySelector('[aria-current="true"]')), [reading]);
   return html`<div class="docs">
-    <nav class="docs-index" aria-label="Documentation" tabindex="0">
-      <${Field} label="Search" name="search" type="search" value=${query.get('search') ?? ''} autocomplete="off"
-        onInput=${(/** @type {string} */ value) => changeQuery({ search: value })} />
-      <p class="hidden-text" role="status">${words.length ? `${shown.reduce((sum, it) => sum + it.operations.length, 0)} endpoints found` : ''}</p>
-      ${shown.map((section) => html`<div key=${section.id}>
-        <a class="docs-index-title" href=${anchorOf(section.id, query)}>${section.title}</a>
-        <ul class="plain">${section.operations.map((it) => html`<li key=${it.id}><a href=${anchorOf(it.id, query)}><${Method} method=${it.method} /> <${Path} path=${shortPath(it.path)} /></a></li>`)}</ul></div>`)}
+    <nav class="docs-index" aria-label="Reference" tabindex="0" data-scrolls ref=${index}>
+      <a class="docs-index-title" href="#/docs" aria-current=${section ? undefined : 'page'}>Introduction</a>
+      ${sections.map((it) => html`<div key=${it.id}>
+        <a class="docs-index-title" href=${`#/docs/${it.id}`} aria-current=${it === section ? 'page' : undefined}>${it.title}</a>
+        ${it === section && html`<ul class="plain">${it.operations.map((one) => html`<li key=${one.id}>
+          <a href=${`#/docs/${one.id}`} aria-current=${one.id === reading ? 'true' : undefined}><span>${one.name}</span> <${Method} method=${one.method} /></a></li>`)}</ul>`}</div>`)}
     </nav>
     <div class="docs-content" ref=${content}>
-      ${!words.length && html`<${Introduction} />`}
-      ${shown.length === 0 && html`<${Empty}>No endpoint matches all of these words.<//>`}
-      ${shown.map((section) => html`<${Section} key=${section.id} section=${section} description=${description} query=${query} user=${user} />`)}
+      ${section ? html`<${Section} key=${section.id} section=${section} description=${description} user=${user} />` : html`<${Introduction} sections=${sections} unknown=${anchor} />`}
     </div>
   </div>`;
 }
 
-function Introduction() {
-  return html`<section class="docs-section"><h2>Introduction</h2>
-    <p>Welcome to the EMR API documentation. This API allows partners to integrate with our Electronic Medical Record system to manage prospects, tags, and view provider availability.</p>
-    <p>Base URL: <code>/v1/{PPass}</code></p></section>`;
+/** Decodes an anchor; one that is malformed stays as it is. @param {string} text */
+function safeDecode(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
-/** @param {{section: DocSection, description: any, query: URLSearchParams, user: import('../../lib/session.js').User}} props */
-function Section({ section, description, query, user }) {
-  return html`<section class="docs-section">
-    <div class="docs-title"><h2 data-anchor=${section.id} tabindex="-1">${section.title}</h2><a class="anchor" href=${anchorOf(section.id, query)} aria-label=${`Link to ${section.title}`}>#</a></div>
-    ${section.intro.map((text) => html`<p>${inline(text)}</p>`)}
-    ${section.operations.map((operation) => html`<${Operation} key=${operation.id} operation=${operation} description=${description} user=${user} link=${anchorOf(operation.id, query)} />`)}
+/** @param {{sections: DocSection[], unknown: string}} props */
+function Introduction({ sections, unknown }) {
+  return html`<section class="docs-section"><h2>Introduction</h2>
+    ${unknown && html`<p class="notice" role="status">There is no entry with this name. Search for it, or choose a section.</p>`}
+    <p>Welcome to the EMR API documentation. This API allows partners to integrate with our Electronic Medical Record system to manage prospects, tags, and view provider availability.</p>
+    <p>Base URL: <code>/v1/{PPass}</code></p>
+    <p>New here? The <a href="docs/quickstart.html">quickstart</a> leads to your first booking in five minutes; the <a href="docs/index.html">guides</a> explain everything else, including each <a href="docs/errors.html">error code</a>.</p>
+    ${sections.map((section) => html`<div key=${section.id} class="docs-overview"><h3><a href=${`#/docs/${section.id}`}>${section.title}</a></h3>
+      <ul class="plain">${section.operations.map((it) => html`<li key=${it.id}><a href=${`#/docs/${it.id}`}>${it.name}</a></li>`)}</ul></div>`)}
   </section>`;
 }
 
-/** @param {string} id @param {URLSearchParams} query */
-const anchorOf = (id, query) => href(`/docs/${id}`, { search: query.get('search') });
-
-/** @param {string} path */
-const shortPath = (path) => path.replace('/v1/{PPass}', '').replace('/v1', '');
-
-/** Returns the sections with only the endpoints that contain all words. @param {DocSection[]} sections @param {string[]} words */
-function filter(sections, words) {
-  if (!words.length) return sections;
-  return sections.map((section) => ({
-    ...section,
-    operations: section.operations.filter((it) => {
-      const text = `${section.title} ${it.method} ${it.path} ${it.summary} ${it.description} ${it.entry?.note ?? ''} ${it.scopes.join(' ')} ${it.parameters.map((one) => one.name).join(' ')}`.toLowerCase();
-      return words.every((word) => text.includes(word));
-    }),
-  })).filter((section) => section.operations.length);
+/** @param {{section: DocSection, description: any, user: User | null}} props */
+function Section({ section, description, user }) {
+  return html`<section class="docs-section">
+    <div class="docs-title"><h2 data-anchor=${section.id} tabindex="-1">${section.title}</h2><a class="anchor" href=${`#/docs/${section.id}`} aria-label=${`Link to ${section.title}`}>#</a></div>
+    ${section.intro.map((text) => html`<p>${inline(text)}</p>`)}
+    ${section.operations.map((operation) => html`<${Operation} key=${operation.id} operation=${operation} description=${description} user=${user} link=${`#/docs/${operation.id}`} />`)}
+  </section>`;
 }

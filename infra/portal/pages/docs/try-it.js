@@ -1,8 +1,8 @@
 // @ts-check
 // Makes a real call with the session. A call that changes something asks first: the practice's data
 // is real.
-import { html, useState } from '../../vendor/preact.js';
-import { send } from '../../lib/api.js';
+import { html, useEffect, useState } from '../../vendor/preact.js';
+import { get, send } from '../../lib/api.js';
 import { formatDuration } from '../../lib/format.js';
 import { StatusCode } from '../../parts/badges.js';
 import { CopyButton, RequestId } from '../../parts/copy.js';
@@ -25,6 +25,10 @@ export function TryIt({ operation, body, user }) {
   const [asking, setAsking] = useState(false);
   const [busy, setBusy] = useState(false);
   const target = targetOf(operation, values);
+  useEffect(() => {
+    const written = body ?? '';
+    void atNextSlot(written, values.PPass).then((filled) => setText((current) => (current === written ? filled : current)));
+  }, []);
   async function run() {
     setBusy(true);
     setError(null);
@@ -78,6 +82,26 @@ function initial(operation, user) {
     const known = asked.get(it.name) ?? it.example ?? it.schema?.example ?? '';
     return [it.name, /date/i.test(it.name) ? new Date().toISOString().slice(0, 10) : String(known)];
   }));
+}
+
+/**
+ * Moves the visit of a body to the next time at which it can be booked, if there is one.
+ * @param {string} body @param {string | undefined} practice
+ */
+async function atNextSlot(body, practice) {
+  if (!practice || !body.includes('"VisitDate"')) return body;
+  try {
+    const visit = JSON.parse(body);
+    const provider = visit.ProviderID ?? 1;
+    const query = { duration: visit.VisitDuration ?? 30, visitType: visit.VisitType };
+    const { TheNextSlot: slot } = (await get(`/v1/${practice}/availability/providers/${provider}/next-slot`, query)).data;
+    if (!slot) return body;
+    const moved = { ...visit, VisitDate: slot.Date, VisitTime: slot.Time, ...(visit.ProviderTime && { ProviderTime: slot.Time }) };
+    return JSON.stringify(moved, null, 2);
+  } catch {
+    // The key may lack the scope. The reader then chooses a time.
+    return body;
+  }
 }
 
 /** @param {Operation} operation @param {Record<string, string>} values */

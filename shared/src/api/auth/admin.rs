@@ -10,7 +10,7 @@ use axum::{
 use jiff::Timestamp;
 
 use super::{
-    admin_secret::{credential_of, recognise_admin},
+    admin_secret::{credential_of, recognize_admin},
     audit::{Change, audit_change, is_an_id, note_target, note_use},
     session,
 };
@@ -91,7 +91,7 @@ impl Admin {
         answer: JsonAnswer,
     ) -> ApiResult<JsonAnswer> {
         let once = self.once(key);
-        writes.extend(once.keep_write(&answer).await?);
+        writes.extend(once.stored_response_write(&answer).await?);
         match self.commit(change, writes).await {
             Ok(()) => Ok(answer),
             // The same request, sent concurrently, may have been faster.
@@ -122,7 +122,7 @@ impl FromRequestParts<App> for Admin {
         let credential = match parts.headers.get(HEADER) {
             Some(offered) => {
                 let offered = offered.to_str().map_err(|_| refused())?;
-                credential_of(recognise_admin(app, &call, offered).await?.ok_or_else(refused)?)
+                credential_of(recognize_admin(app, &call, offered).await?.ok_or_else(refused)?)
             }
             // An Authorization header takes precedence over the cookie, and is never an
             // administrator's.

@@ -21,10 +21,10 @@ pub fn credential_of(secret: WhichSecret) -> &'static str {
 /// Returns which accepted admin secret was offered, if any. Attempts are limited.
 ///
 /// Without a usable secret, nobody is an administrator.
-pub async fn recognise_admin(app: &App, call: &Call, offered: &str) -> ApiResult<Option<WhichSecret>> {
+pub async fn recognize_admin(app: &App, call: &Call, offered: &str) -> ApiResult<Option<WhichSecret>> {
     usable(app.admin_secrets().await)?;
     let attempt = app.attempt(Protected::AdminSecret, call.address(), call.now()).await?;
-    let found = usable(app.recognise_admin(offered).await)?.flatten();
+    let found = usable(app.recognize_admin(offered).await)?.flatten();
     if found.is_some() {
         attempt.succeeded().await;
     } else if attempt.failed().await {

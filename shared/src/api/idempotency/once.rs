@@ -13,11 +13,9 @@ use crate::{
     app::App,
     auth::{Caller, sha256_hex},
     control::idempotency::ResponseClaim,
-    sql::idempotency::{RequestKey, StoredResponse},
+    domain::idempotency::{IDEMPOTENCY_TTL, RequestKey, StoredResponse},
 };
 
-/// How long the first response is stored.
-pub const IDEMPOTENCY_TTL: SignedDuration = SignedDuration::from_hours(24);
 /// How long a key is claimed if the process of the first request dies.
 ///
 /// It is longer than any function runs.
@@ -165,7 +163,7 @@ pub async fn once(
         let (Done::Succeeded(answer) | Done::Failed(answer)) = work.await?;
         return Ok(answer);
     };
-    match app.control.claim_answer(&key, now, now + CLAIMED_FOR).await? {
+    match app.control.claim_key(&key, now, now + CLAIMED_FOR).await? {
         ResponseClaim::Ours => (),
         ResponseClaim::Stored(stored) => return JsonAnswer::replay(&key, stored),
         ResponseClaim::Busy => return Err(JsonAnswer::in_progress()),
@@ -176,7 +174,7 @@ pub async fn once(
         Ok(Done::Succeeded(answer)) => {
             app.control.store_response(&key, answer.status, &answer.body, now + IDEMPOTENCY_TTL).await
         }
-        Ok(Done::Failed(_)) | Err(_) => app.control.release_answer(&key).await,
+        Ok(Done::Failed(_)) | Err(_) => app.control.release_key(&key).await,
     };
     if let Err(error) = recorded {
         tracing::warn!(%error, "an idempotency record was not written");
@@ -209,7 +207,7 @@ macro_rules! create_once {
     };
     (@ $tenant:expr, $key:expr, $replayed:pat, |$again:pat_param| $audit:expr, |$conn:ident| $work:expr) => {{
         let tenant = &$tenant;
-        let key: Option<$crate::sql::idempotency::RequestKey> = $key.of(&tenant.caller);
+        let key: Option<$crate::domain::idempotency::RequestKey> = $key.of(&tenant.caller);
         $crate::in_transaction!(tenant.db, $crate::api::ApiError, |connection| {
             if let Some(key) = &key {
                 if !$crate::sql::idempotency::claim(connection, key).await? {
@@ -234,7 +232,7 @@ macro_rules! create_once {
             if let Some(key) = &key {
                 let expires_at = tenant.now + $crate::api::IDEMPOTENCY_TTL;
                 let (status, body) = (answer.status, &answer.body);
-                $crate::sql::idempotency::keep(connection, key, status, body, tenant.now, expires_at).await?;
+                $crate::sql::idempotency::store(connection, key, status, body, tenant.now, expires_at).await?;
             }
             Ok(answer)
         })

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::TransactWriteItem;
 use jiff::Timestamp;
 
 use crate::api::{ApiError, ApiResult, Code, IDEMPOTENCY_TTL, JsonAnswer};
-use crate::{app::App, sql::idempotency::RequestKey};
+use crate::{app::App, auth::sha256_hex, domain::idempotency::RequestKey};
 
 /// The stored response of a request with an `Idempotency-Key`.
 ///
@@ -30,7 +30,7 @@ impl<'a> SealedAnswer<'a> {
         let Some(mut stored) = self.app.control.stored_response(key, self.now).await? else {
             return Ok(None);
         };
-        let opened = self.app.unseal(&stored.response, &key.digest()).await?;
+        let opened = self.app.unseal(&stored.response, &digest_of(key)).await?;
         let gone =
             || ApiError::new(Code::IdempotencyKeyReused, "The first response is unavailable; use a new key.");
         stored.response = opened.ok_or_else(gone)?;
@@ -38,11 +38,12 @@ impl<'a> SealedAnswer<'a> {
     }
 
     /// Builds the write that stores a response, for the transaction of its effect.
-    pub async fn keep_write(&self, answer: &JsonAnswer) -> ApiResult<Option<TransactWriteItem>> {
+    pub async fn stored_response_write(&self, answer: &JsonAnswer) -> ApiResult<Option<TransactWriteItem>> {
         let Some(key) = &self.key else { return Ok(None) };
         let secrets = self.app.admin_secrets().await?;
         let failed = || ApiError::internal(&std::io::Error::other("a response could not be encrypted"));
-        let sealed = secrets.seal(&answer.body, &key.digest(), self.app.random.bytes()).ok_or_else(failed)?;
+        let sealed =
+            secrets.seal(&answer.body, &digest_of(key), self.app.random.bytes()).ok_or_else(failed)?;
         Ok(Some(self.app.control.stored_response_write(
             key,
             answer.status,
@@ -51,4 +52,8 @@ impl<'a> SealedAnswer<'a> {
             self.now + IDEMPOTENCY_TTL,
         )?))
     }
+}
+
+fn digest_of(key: &RequestKey) -> String {
+    sha256_hex(key.identity().as_bytes())
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::{FieldProblem, FieldValue, Source, input::values::integer_between};
-use crate::control::Cursor;
+use crate::{control::Cursor, sql::page::Length};
 
 /// The page number; the first is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
@@ -56,8 +56,9 @@ impl Paging {
         (self.page - 1) * self.limit
     }
 
-    pub fn of(self, total: i64) -> Pagination {
-        Pagination { page: self.page, limit: self.limit, total, has_more: self.offset() + self.limit < total }
+    /// Describes the page of a list of this length.
+    pub fn of(self, Length { rows: total, is_at_least }: Length, has_more: bool) -> Pagination {
+        Pagination { page: self.page, limit: self.limit, total, total_is_at_least: is_at_least, has_more }
     }
 }
 
@@ -67,8 +68,13 @@ impl Paging {
 pub struct Pagination {
     pub page: i64,
     pub limit: i64,
-    /// The number of items on all pages.
+    /// The number of items on all pages. More than 10,000 are not counted.
     pub total: i64,
+    /// True if there can be more items than `total`. Omitted otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub total_is_at_least: bool,
+    /// Whether more items follow this page.
     pub has_more: bool,
 }
 

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
-
-use super::components::{self, operations, target};
 use utoipa::ToSchema;
 
+use super::components::{self, items_of, members_of, operations, target};
 use crate::api::{Code, Problem, VisitConflict};
 
 /// Headers of responses, described once.
@@ -24,7 +23,7 @@ const OPEN: [(&str, &str); 2] = [("Scope", "GrantedScope"), ("EventScope", "Subs
 /// Describes the members, headers, descriptions and errors of all responses.
 pub(super) fn complete(document: &mut Value) {
     open_codes(document);
-    // Only some problems have it; Rust adds it to them by name.
+    // Not a field of `Problem`: `ApiError::with` adds it to the few problems that have it.
     document["components"]["schemas"]["Problem"]["properties"]["conflicts"] = json!({
         "type": "array",
         "items": { "$ref": target(&VisitConflict::name()) },
@@ -36,8 +35,7 @@ pub(super) fn complete(document: &mut Value) {
         let tokens = operation["security"].to_string().contains(super::TOKEN);
         let parameters = operation["parameters"].to_string();
         let idempotent = parameters.contains(super::IDEMPOTENCY_KEY);
-        let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { continue };
-        for (status, response) in responses {
+        for (status, response) in members_of(operation, "responses") {
             let success = status.starts_with('2');
             describe(status, response, &schemas);
             if !success {
@@ -55,9 +53,7 @@ pub(super) fn complete(document: &mut Value) {
     }
     let sent = components::reachable(document, |it| vec![&it["requestBody"], &it["parameters"]]);
     open_enumerations(document, &sent);
-    let schemas =
-        document["components"].get_mut("schemas").and_then(Value::as_object_mut).into_iter().flatten();
-    for (_, schema) in schemas.filter(|(name, _)| !sent.contains(&target(name))) {
+    for schema in schemas_of_responses(document, &sent) {
         require(schema);
     }
 }
@@ -90,14 +86,21 @@ fn open_enumerations(document: &mut Value, sent: &BTreeSet<String>) {
     }
     let renamed: BTreeMap<String, String> =
         OPEN.iter().map(|(from, to)| (target(from), target(to))).collect();
-    let schemas =
-        document["components"].get_mut("schemas").and_then(Value::as_object_mut).into_iter().flatten();
-    for (_, schema) in schemas.filter(|(name, _)| !sent.contains(&target(name))) {
+    for schema in schemas_of_responses(document, sent) {
         components::rename(schema, &renamed);
     }
 }
 
-/// Gives a response without a description that of its body.
+/// Returns the schemas that no request contains.
+fn schemas_of_responses<'a>(
+    document: &'a mut Value,
+    sent: &BTreeSet<String>,
+) -> impl Iterator<Item = &'a mut Value> {
+    let schemas = members_of(&mut document["components"], "schemas");
+    schemas.filter(move |(name, _)| !sent.contains(&target(name))).map(|(_, schema)| schema)
+}
+
+/// Describes a response that has no description by its body, or else by its status.
 fn describe(status: &str, response: &mut Value, schemas: &Value) {
     if response["description"].as_str().is_some_and(|it| !it.is_empty()) {
         return;
@@ -119,13 +122,14 @@ fn show_problems(response: &mut Value) {
             (code.as_str().to_owned(), json!({ "$ref": format!("#/components/examples/{}", code.as_str()) }))
         })
         .collect();
-    for (_, content) in response.get_mut("content").and_then(Value::as_object_mut).into_iter().flatten() {
+    for (_, content) in members_of(response, "content") {
         content["examples"] = Value::Object(examples.clone());
     }
 }
 
 fn example(code: Code) -> Value {
-    let problem = Problem::new(code, format!("{}.", code.title()), "0b2c6e1a-7d0f-4f5e-9a53-6f1f0c7a9d21");
+    let request_id = "0b2c6e1a-7d0f-4f5e-9a53-6f1f0c7a9d21";
+    let problem = Problem::new(code, format!("{}.", code.title()), request_id, "https://portal.example.com");
     let mut value = serde_json::to_value(&problem).unwrap_or_default();
     if code == Code::InvalidFields {
         value["errors"] = json!([
@@ -135,11 +139,11 @@ fn example(code: Code) -> Value {
     json!({ "summary": code.title(), "value": value })
 }
 
-/// Marks the members that every response contains: those that can be null instead of omitted.
+/// Marks as required the members that can be null, because then they are not omitted.
 ///
-/// A member that can be omitted as well says so in its description.
+/// A member that can also be omitted says so in its description.
 fn require(schema: &mut Value) {
-    for part in schema.get_mut("allOf").and_then(Value::as_array_mut).into_iter().flatten() {
+    for part in items_of(schema, "allOf") {
         require(part);
     }
     let Some(properties) = schema["properties"].as_object() else { return };

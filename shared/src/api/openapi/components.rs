@@ -12,8 +12,21 @@ pub(super) fn target(schema: &str) -> String {
     format!("#/components/schemas/{schema}")
 }
 
+/// Returns the members of the object `name`; none if there is no such object.
+pub(super) fn members_of<'a>(
+    value: &'a mut Value,
+    name: &str,
+) -> impl Iterator<Item = (&'a String, &'a mut Value)> {
+    value.get_mut(name).and_then(Value::as_object_mut).into_iter().flatten()
+}
+
+/// Returns the items of the array `name`; none if there is no such array.
+pub(super) fn items_of<'a>(value: &'a mut Value, name: &str) -> impl Iterator<Item = &'a mut Value> {
+    value.get_mut(name).and_then(Value::as_array_mut).into_iter().flatten()
+}
+
 pub(super) fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
-    let items = document["paths"].as_object_mut().into_iter().flatten();
+    let items = members_of(document, "paths");
     items.flat_map(|(_, item)| item.as_object_mut().into_iter().flatten().map(|(_, operation)| operation))
 }
 
@@ -35,7 +48,7 @@ pub(super) fn share_schemas(document: &mut Value) {
     let named = schemas.as_object().into_iter().flatten();
     let named = named.filter(|(_, it)| it["properties"].is_object() || it["allOf"].is_array());
     let targets: BTreeMap<String, String> = named.map(|(name, it)| (it.to_string(), target(name))).collect();
-    for (_, schema) in schemas.as_object_mut().into_iter().flatten() {
+    for schema in schemas.as_object_mut().into_iter().flatten().map(|(_, schema)| schema) {
         each_member(schema, &mut |member| replace(member, &targets));
     }
     each_member(document, &mut |member| replace(member, &targets));
@@ -44,9 +57,9 @@ pub(super) fn share_schemas(document: &mut Value) {
 
 /// Replaces a copy; returns whether it did, so that there is nothing below it to visit.
 fn replace(value: &mut Value, targets: &BTreeMap<String, String>) -> bool {
-    let described = value["properties"].is_object() || value["allOf"].is_array();
-    let Some(name) = described.then(|| targets.get(&value.to_string())).flatten() else { return false };
-    *value = json!({ "$ref": name });
+    let is_type = value["properties"].is_object() || value["allOf"].is_array();
+    let Some(target) = is_type.then(|| targets.get(&value.to_string())).flatten() else { return false };
+    *value = json!({ "$ref": target });
     true
 }
 
@@ -88,17 +101,14 @@ fn share_responses(document: &mut Value) -> Map<String, Value> {
 
 fn share_headers(document: &mut Value) -> Map<String, Value> {
     let all = responses(document)
-        .flat_map(|(_, response)| {
-            response.get_mut("headers").and_then(Value::as_object_mut).into_iter().flatten()
-        })
+        .flat_map(|(_, response)| members_of(response, "headers"))
         .map(|(name, header)| (name.clone(), header));
     share_repeated("headers", all.collect())
 }
 
 /// Names each parameter by itself, but a path's `id` by its type.
 fn share_parameters(document: &mut Value) -> Map<String, Value> {
-    let all = operations(document)
-        .flat_map(|it| it.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten());
+    let all = operations(document).flat_map(|it| items_of(it, "parameters"));
     let name = |parameter: &Value| {
         let own = parameter["name"].as_str().unwrap_or_default();
         let kind = parameter["schema"]["$ref"].as_str().and_then(|it| it.rsplit('/').next());
@@ -108,8 +118,7 @@ fn share_parameters(document: &mut Value) -> Map<String, Value> {
 }
 
 fn responses(document: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
-    operations(document)
-        .flat_map(|it| it.get_mut("responses").and_then(Value::as_object_mut).into_iter().flatten())
+    operations(document).flat_map(|it| members_of(it, "responses"))
 }
 
 /// Replaces values that occur more than once, and returns them by name.
@@ -122,8 +131,8 @@ fn share_repeated(kind: &str, all: Vec<(String, &mut Value)>) -> Map<String, Val
     }
     let mut most: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
     for ((name, text), count) in counts.iter().filter(|(_, count)| **count > 1) {
-        let found = most.entry(name).or_default();
-        *found = (*found).max((*count, text));
+        let known = most.entry(name).or_default();
+        *known = (*known).max((*count, text));
     }
     let mut shared = Map::new();
     for (name, value) in all {
@@ -160,6 +169,7 @@ pub(super) fn reachable(document: &Value, parts: impl Fn(&Value) -> Vec<&Value>)
     closure(document, waiting)
 }
 
+/// Returns the given references, and those in the components to which they refer.
 fn closure(document: &Value, mut waiting: Vec<String>) -> BTreeSet<String> {
     let mut seen = BTreeSet::new();
     while let Some(reference) = waiting.pop() {
@@ -171,6 +181,7 @@ fn closure(document: &Value, mut waiting: Vec<String>) -> BTreeSet<String> {
     seen
 }
 
+/// Adds all references below this value to `found`.
 fn referenced(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Array(items) => items.iter().for_each(|it| referenced(it, found)),

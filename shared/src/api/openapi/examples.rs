@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::openapi::{
-    Content, RefOr,
+    Content, OpenApi, RefOr,
     path::{Operation, ParameterBuilder, ParameterIn},
 };
 
@@ -15,7 +15,7 @@ use utoipa::openapi::{
 const EXAMPLES: &str = include_str!("examples.json");
 
 #[derive(Deserialize)]
-pub(super) struct Example {
+struct Example {
     /// The path with its query, such as `/v1/DemoOffice/tickets?status=Open`.
     path: String,
     request: Option<Value>,
@@ -23,13 +23,21 @@ pub(super) struct Example {
     answers: BTreeMap<String, Value>,
 }
 
-pub(super) fn all() -> BTreeMap<String, Example> {
+/// Adds the examples to their operations.
+pub(super) fn show_all(openapi: &mut OpenApi) {
     // A test fails if an operation has no example.
-    serde_json::from_str(EXAMPLES).unwrap_or_default()
+    let mut examples: BTreeMap<String, Example> = serde_json::from_str(EXAMPLES).unwrap_or_default();
+    for (path, item) in &mut openapi.paths.paths {
+        for (method, operation) in super::operations_of(item) {
+            if let Some(example) = examples.remove(&format!("{method} {path}")) {
+                show(operation, path, example);
+            }
+        }
+    }
 }
 
 /// Adds the example to the operation's parameters, request body and responses.
-pub(super) fn show(operation: &mut Operation, template: &str, example: Example) {
+fn show(operation: &mut Operation, template: &str, example: Example) {
     let (path, query) = example.path.split_once('?').unwrap_or((&example.path, ""));
     let in_path: BTreeMap<&str, &str> = template.split('/').zip(path.split('/')).collect();
     let in_query: BTreeMap<&str, &str> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();

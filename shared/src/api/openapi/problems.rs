@@ -17,7 +17,8 @@ const MEDIA_TYPE: &str = "application/problem+json";
 
 /// Adds the problems that the operation's own description does not list.
 ///
-/// Those that it lists get the media type of a problem.
+/// Those that it lists get the media type of a problem. `scoped`: the operation requires a scope;
+/// `safe`: it changes nothing.
 pub(super) fn complete(operation: &mut Operation, scoped: bool, safe: bool) {
     for (status, response) in &mut operation.responses.responses {
         if let (true, RefOr::T(response)) = (status.starts_with(['4', '5']), response)
@@ -27,8 +28,8 @@ pub(super) fn complete(operation: &mut Operation, scoped: bool, safe: bool) {
         }
     }
     for (status, codes) in codes_of(operation, scoped, safe) {
-        let kept = operation.responses.responses.entry(status.to_owned());
-        kept.or_insert_with(|| RefOr::T(problem(status, &codes)));
+        let listed = operation.responses.responses.entry(status.to_owned());
+        listed.or_insert_with(|| RefOr::T(problem(status, &codes)));
     }
 }
 

@@ -23,9 +23,8 @@ const LONGEST_INSTANT: usize = 40;
 pub(super) fn tighten(openapi: &mut OpenApi) {
     let (mut named, mut bodies) = (Vec::new(), Vec::new());
     for item in openapi.paths.paths.values_mut() {
-        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
-        for operation in operations.into_iter().filter_map(Option::as_mut) {
-            parameters(operation, &mut named);
+        for (_, operation) in super::operations_of(item) {
+            tighten_parameters(operation, &mut named);
             if let Some(RefOr::T(body)) = &mut operation.request_body {
                 let schemas = body.content.values_mut().filter_map(|content| match content {
                     RefOr::T(content) => content.schema.as_mut(),
@@ -69,7 +68,7 @@ fn digits() -> RefOr<Schema> {
     digits.build().into()
 }
 
-fn parameters(operation: &mut Operation, named: &mut Vec<String>) {
+fn tighten_parameters(operation: &mut Operation, named: &mut Vec<String>) {
     for parameter in operation.parameters.iter_mut().flatten() {
         let RefOr::T(Parameter { name, schema: Some(schema), description, .. }) = parameter else { continue };
         match name.as_str() {

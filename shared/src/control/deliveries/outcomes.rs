@@ -20,7 +20,7 @@ use super::{
     super::{
         Error, Result, Store, Table,
         listing::Listing,
-        pending_outcomes::{Outcome, Outcomes},
+        pending_outcomes::{PendingOutcome, PendingOutcomes},
         store::{SERVICE, key, pk, transact},
     },
     CountChange, Delivery,
@@ -38,7 +38,7 @@ const COUNT_SHARDS: u8 = 16;
 ///
 /// An outcome that is not written is an event that is sent again, so a call of 15 seconds and this
 /// together use most of a claim. The SDK does not repeat a canceled transaction.
-const PATIENCE: Duration = Duration::from_secs(10);
+const RETRIED_FOR: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// How long an outcome waits for others, to be written together.
@@ -76,7 +76,7 @@ fn counts_partition(practicepass: &PracticePass) -> String {
     format!("COUNTS#{}", crc32fast::hash(practicepass.as_str().as_bytes()) % COUNT_GROUPS)
 }
 
-impl Outcomes {
+impl PendingOutcomes {
     /// Writes pending outcomes until none is left.
     async fn write(self, client: Client, control: String) {
         tokio::time::sleep(GATHER).await;
@@ -99,7 +99,12 @@ impl Outcomes {
         }
     }
 
-    async fn write_together(&self, client: &Client, control: &str, outcomes: &[Outcome]) -> Result<()> {
+    async fn write_together(
+        &self,
+        client: &Client,
+        control: &str,
+        outcomes: &[PendingOutcome],
+    ) -> Result<()> {
         let mut counts: HashMap<&PracticePass, CountChange> = HashMap::new();
         for outcome in outcomes.iter().filter(|it| it.count != CountChange::default()) {
             let count = counts.entry(&outcome.practicepass).or_default();
@@ -116,7 +121,7 @@ impl Outcomes {
                 writes.push(count_write(control, practicepass, *count, shard)?);
             }
             match transact(client, writes).await {
-                Err(Error::Unavailable { .. }) if began.elapsed() < PATIENCE => {
+                Err(Error::Unavailable { .. }) if began.elapsed() < RETRIED_FOR => {
                     self.waiting().busy.extend(counts.keys().map(|practicepass| (*practicepass).clone()));
                     let pause = (FIRST_PAUSE * (1 << attempt.min(5))).min(LONGEST_PAUSE);
                     // Processes that were throttled together do not come back together.
@@ -172,7 +177,7 @@ impl Store {
             .build()
             .map_err(|error| Error::Malformed(error.to_string()))?;
         let (done, result) = oneshot::channel();
-        let outcome = Outcome {
+        let outcome = PendingOutcome {
             key: delivery.key.clone(),
             write: TransactWriteItem::builder().put(put).build(),
             practicepass: delivery.practicepass.clone(),

@@ -11,7 +11,7 @@ use super::{MAX_AGE, MAX_AGE_IN_AN_OUTAGE, PAUSE};
 use crate::control::{Error, Result};
 
 /// The longest wait for a newer value while an old one is available.
-const PATIENCE: Duration = Duration::from_secs(2);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 pub(super) struct CachedSecret {
@@ -64,7 +64,7 @@ impl CachedSecret {
         if asked_before || self.fetching.try_lock().is_err() {
             return Ok(old);
         }
-        match self.shared_within(PATIENCE, fetches, now, fetch).await {
+        match self.shared_within(FETCH_TIMEOUT, fetches, now, fetch).await {
             Err(error @ Error::Unavailable { .. }) => {
                 tracing::warn!(%error, "a secret is used beyond its age");
                 Ok(old)
@@ -92,7 +92,7 @@ impl CachedSecret {
         };
         match recent {
             Some(outcome) => outcome,
-            None => self.shared_within(PATIENCE, fetches, now, fetch).await,
+            None => self.shared_within(FETCH_TIMEOUT, fetches, now, fetch).await,
         }
     }
 

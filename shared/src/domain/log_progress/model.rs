@@ -246,23 +246,23 @@ impl ModelLog {
 fn every_committed_row_is_sent_and_no_event_id_repeats() {
     let (mut messages, mut rows, mut epochs) = (0, 0, 0);
     for seed in 1..=40 {
-        let mut world = ModelLog::new(seed);
+        let mut log = ModelLog::new(seed);
         for _ in 0..=(seed % 4) {
-            for _ in 0..world.random.below(500) {
-                world.step();
+            for _ in 0..log.random.below(500) {
+                log.step();
             }
-            world.check(seed);
-            world.break_off();
+            log.check(seed);
+            log.break_off();
             // Detected before the log has grown past its old end.
-            world.check(seed);
+            log.check(seed);
         }
-        for row in std::mem::take(&mut world.open) {
-            world.commit(row);
+        for row in std::mem::take(&mut log.open) {
+            log.commit(row);
         }
-        world.check(seed);
-        messages += world.messages;
-        rows += world.sent.len();
-        epochs += world.progress.epoch;
+        log.check(seed);
+        messages += log.messages;
+        rows += log.sent.len();
+        epochs += log.progress.epoch;
     }
     assert!(epochs > 20, "{epochs}");
     assert!(messages < rows * 2, "{messages} messages of {rows} rows");

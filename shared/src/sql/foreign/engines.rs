@@ -35,8 +35,8 @@ impl<'r, T: FromRaw> Decode<'r, Sqlite> for Foreign<T> {
             return Ok(Self::Null);
         }
         // An SQLite value can be read only once, as one type.
-        let class = value.type_info().name().to_owned();
-        let raw = match class.as_str() {
+        let class = value.type_info().into_owned();
+        let raw = match class.name() {
             "INTEGER" => Raw::Integer(<i64 as Decode<Sqlite>>::decode(value)?),
             "REAL" => Raw::Real(<f64 as Decode<Sqlite>>::decode(value)?),
             "TEXT" => Raw::Text(<&[u8] as Decode<Sqlite>>::decode(value)?),

@@ -13,14 +13,14 @@ use std::{
 };
 
 use jiff::civil::Date;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Row};
 
 use crate::{
     domain::{
         ids::{PatientId, ProviderId, RoomId, VisitId},
         schedule::Interval,
     },
-    sql::{Conn, Constraint, Error, Result, on, round_trip},
+    sql::{Conn, Constraint, Error, Result, round_trip},
 };
 
 /// The wait for one room is this fraction of the remaining time, since another room may be free.
@@ -43,9 +43,36 @@ pub async fn lock_provider_and_patient(
     (provider, provider_dates): (ProviderId, &[Date]),
     (patient, patient_dates): (PatientId, &[Date]),
 ) -> Result<()> {
-    let locks =
-        [names(Kind::Provider, provider.0, provider_dates), names(Kind::Patient, patient.0, patient_dates)];
-    lock(conn, "", &locks.concat()).await
+    let locks = of_provider_and_patient((provider, provider_dates), (patient, patient_dates));
+    lock(conn, "", &locks).await
+}
+
+/// The same as [`lock_provider_and_patient`], unless another transaction has one of the locks.
+///
+/// Then it returns `false`, with those before that one locked.
+pub async fn try_lock_provider_and_patient(
+    conn: &mut Conn,
+    (provider, provider_dates): (ProviderId, &[Date]),
+    (patient, patient_dates): (PatientId, &[Date]),
+) -> Result<bool> {
+    let Conn::Postgres(connection) = conn else { return Ok(true) };
+    // CASE stops at the first lock that it does not get, so the lock order is kept.
+    let mut statement = "select case".to_owned();
+    for (kind, number) in of_provider_and_patient((provider, provider_dates), (patient, patient_dates)) {
+        // Writing to a string cannot fail.
+        let _ = write!(statement, " when not pg_try_advisory_xact_lock({kind}, {number}) then false");
+    }
+    statement.push_str(" else true end");
+    let statement = AssertSqlSafe(statement);
+    Ok(round_trip!(connection, |c| sqlx::raw_sql(statement).fetch_one(c).await?.try_get(0))?)
+}
+
+fn of_provider_and_patient(
+    (provider, provider_dates): (ProviderId, &[Date]),
+    (patient, patient_dates): (PatientId, &[Date]),
+) -> Vec<(i32, i32)> {
+    [names(Kind::Provider, provider.0, provider_dates), names(Kind::Patient, patient.0, patient_dates)]
+        .concat()
 }
 
 /// A search for a free room.
@@ -89,13 +116,16 @@ impl RoomSearch {
         let wait = if self.held.contains(&room) { left } else { left / SHARE };
         // Zero would mean no limit.
         let wait = wait.as_millis().max(1);
-        let before = format!("savepoint room; set local lock_timeout = {wait}; ");
-        let locked = lock(conn, &before, &names(Kind::Room, room.0, dates)).await;
-        match locked {
-            Ok(()) if is_free(conn, room, time, except).await? => return Ok(true),
+        let statements = format!(
+            "savepoint room; set local lock_timeout = {wait}; {}{}",
+            acquiring(&names(Kind::Room, room.0, dates)),
+            asking_whether_free(room, time, except),
+        );
+        match last_answer(conn, statements).await {
+            Ok(true) => return Ok(true),
             // Another room may be chosen next. Waiting for it with this one locked would violate
             // the lock order.
-            Ok(()) => give_up_room(conn).await?,
+            Ok(false) => give_up_room(conn).await?,
             Err(error) if self.leave(conn, Some(room), &error).await? => (),
             Err(error) => return Err(error),
         }
@@ -133,20 +163,30 @@ pub async fn lock_visit(conn: &mut Conn, id: VisitId) -> Result<()> {
     lock(conn, "", &[(Kind::Visit as i32, number(id.0))]).await
 }
 
-async fn is_free(conn: &mut Conn, room: RoomId, time: Interval, except: Option<VisitId>) -> Result<bool> {
-    Ok(on!(conn, |c| sqlx::query_scalar(
+/// Returns the question whether a room is free. Asked after the locks, it sees what is committed.
+fn asking_whether_free(room: RoomId, time: Interval, except: Option<VisitId>) -> String {
+    let except = except.map_or("null".to_owned(), |visit| visit.0.to_string());
+    format!(
         "select not exists (
              select 1 from visits
-             where room_id = $1 and starts_at < $2 and starts_at > $3 and ends_at > $4
-               and status not in ('Cancelled', 'NoShow', 'Deleted') and visit_id is distinct from $5)",
+             where room_id = {} and starts_at < {} and starts_at > {} and ends_at > {}
+               and status not in ('Cancelled', 'NoShow', 'Deleted') and visit_id is distinct from {except})",
+        room.0,
+        time.to,
+        time.from - super::LONGEST,
+        time.from,
     )
-    .bind(room)
-    .bind(time.to)
-    .bind(time.from - super::LONGEST)
-    .bind(time.from)
-    .bind(except)
-    .fetch_one(c)
-    .await)?)
+}
+
+/// Runs statements in one round trip; returns the answer of the last one.
+async fn last_answer(conn: &mut Conn, statements: String) -> Result<bool> {
+    let Conn::Postgres(connection) = conn else { return Ok(true) };
+    // Only numbers were formatted into the text.
+    let statements = AssertSqlSafe(statements);
+    Ok(round_trip!(connection, |c| {
+        let rows = sqlx::raw_sql(statements).fetch_all(c).await?;
+        rows.last().map_or(Ok(false), |row| row.try_get(0))
+    })?)
 }
 
 /// Returns the lock keys of the given days, in ascending order.
@@ -168,13 +208,13 @@ fn number(of: i64) -> i32 {
 /// Acquires these locks in order, in one round trip.
 async fn lock(conn: &mut Conn, before: &str, names: &[(i32, i32)]) -> Result<()> {
     if let Conn::Postgres(connection) = conn {
-        let mut statements = before.to_owned();
-        for (kind, number) in names {
-            // Writing to a string cannot fail.
-            let _ = write!(statements, "select pg_advisory_xact_lock({kind}, {number}); ");
-        }
-        let statements = AssertSqlSafe(statements);
+        let statements = AssertSqlSafe(format!("{before}{}", acquiring(names)));
         round_trip!(connection, |c| sqlx::raw_sql(statements).execute(c).await.map(|_| ()))?;
     }
     Ok(())
+}
+
+/// Returns the statements that acquire these locks in order.
+fn acquiring(names: &[(i32, i32)]) -> String {
+    names.iter().map(|(kind, number)| format!("select pg_advisory_xact_lock({kind}, {number}); ")).collect()
 }

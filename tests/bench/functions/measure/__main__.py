@@ -11,7 +11,7 @@ from pathlib import Path
 from gate.template import Template
 
 from .calls import call_of, hello_call
-from .environment import World
+from .environment import Surroundings
 from .process import Process
 from .runtime_api import RuntimeApi
 
@@ -29,14 +29,14 @@ def main():
     binaries = arguments.binaries and template.project / arguments.binaries
     groups = template.groups()
     with tempfile.TemporaryDirectory() as folder:
-        world = World(template, Path(folder))
+        surroundings = Surroundings(template, Path(folder))
         hello = measure("hello", (binaries or target / "release") / "hello", {}, hello_call(), arguments)
         print("| Function | Zip, kB | Start to first poll, ms | First call with TLS, ms | Start to first answer, ms | Resident, MB | Warm call, ms | Answer |")
         print("| --- | --- | --- | --- | --- | --- | --- | --- |")
         print(row("hello (no TLS)", hello, hello))
         for group in arguments.groups or sorted(groups):
             binary = binaries / group if binaries else target / "sam" / groups[group] / "bootstrap"
-            figures = measure(group, binary, world.environment_of(groups[group]), call_of(group, groups[group], template, world), arguments)
+            figures = measure(group, binary, surroundings.environment_of(groups[group]), call_of(group, groups[group], template, surroundings), arguments)
             print(row(group, figures, hello), flush=True)
 
 

@@ -11,11 +11,11 @@ from .dynamodb import KEY_ID, PARTNER_ID, SCOPES
 ISSUER = "officepro-partner-api"
 
 
-def call_of(group, name, template, world):
+def call_of(group, name, template, surroundings):
     reads = [route for route, function in template.routes() if function == name and route.startswith("GET ")]
     if reads:
         return http_event(min(reads, key=lambda route: (len(route), route)), {
-            "authorization": f"Bearer {token(world.token_key)}", "x-admin-secret": world.admin_secret})
+            "authorization": f"Bearer {token(surroundings.token_key)}", "x-admin-secret": surroundings.admin_secret})
     if group == "log-poller":
         return json.dumps({"shard": 0, "of": 1, "once": True}).encode()
     return next(path for path, owner in template.event_files() if owner == group).read_bytes()

@@ -1,4 +1,4 @@
-"""The world that the functions meet: secrets, a practice in SQLite, a DynamoDB that knows one key, and certificates."""
+"""What the functions find: secrets, a practice in SQLite, a DynamoDB that knows one key, and certificates."""
 
 import json
 import secrets
@@ -16,7 +16,7 @@ from .server import Server
 BUNDLES = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"]
 
 
-class World:
+class Surroundings:
     def __init__(self, template, folder):
         self.template = template
         self.token_key, self.admin_secret = secrets.token_hex(32), secrets.token_hex(32)
@@ -34,7 +34,7 @@ class World:
         self.practice_dsn = f"sqlite://{practice}"
 
     def environment_of(self, name):
-        """As the template gives it, with this world's secrets and stores."""
+        """As the template gives it, with these secrets and stores."""
         variables = environment_of(name, self.template)
         for variable, value in self.secrets.items():
             if variable in variables:

@@ -52,8 +52,8 @@ impl<'de> Visitor<'de> for Names<'_> {
         while let Some((name, IgnoredAny)) = map.next_entry::<String, _>()? {
             match seen.get_mut(&name) {
                 // Report a name only once.
-                Some(told) if !*told => {
-                    *told = true;
+                Some(reported) if !*reported => {
+                    *reported = true;
                     errors.push_with(|| FieldError {
                         location: format!("{}.{}", self.place, shown(&name)),
                         code: "DUPLICATE_FIELD",

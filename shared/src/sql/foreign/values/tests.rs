@@ -1,3 +1,8 @@
+use jiff::{
+    SignedDuration,
+    civil::{Time, date},
+};
+
 use super::*;
 
 fn of<T: FromRaw>(text: &str) -> Option<T> {

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use log_poller::Poll;
 use shared::{
     app::{App, Background, BruteForce, CallLog, Clock, KeyCache, Parts, Random, RateLimits},
@@ -18,6 +17,7 @@ use shared::{
         ids::{LogId, PartnerId, SubscriptionId},
     },
     egress::{self, Guard, HookUrl, Reach, SystemResolver},
+    function::sqs::{SqsEvent, SqsMessage},
     tenant::{Practices, TenantDb},
 };
 use webhook_fanout::Lane;
@@ -67,8 +67,8 @@ impl BenchStack {
             queue: events.queue(),
             hooks: egress::Client::new(Guard::new(Arc::new(SystemResolver), Reach::InternetAndLoopback)),
             secrets: Secrets::fixed([("DSN_DEMOOFFICE", created.dsn.as_str())]),
-            practices: Practices::patient(8),
-            catalogs: Catalogs::patient(1),
+            practices: Practices::for_background_work(8),
+            catalogs: Catalogs::for_background_work(1),
             keys: KeyCache::default(),
             rates: RateLimits::default(),
             brute_force: BruteForce::default(),
@@ -211,12 +211,9 @@ impl BenchStack {
 }
 
 fn event_of(messages: &[Message]) -> SqsEvent {
-    let mut event = SqsEvent::default();
-    for (index, message) in messages.iter().enumerate() {
-        let mut record = SqsMessage::default();
-        record.message_id = Some(index.to_string());
-        record.body = Some(message.body.clone());
-        event.records.push(record);
-    }
-    event
+    let record = |(index, message): (usize, &Message)| SqsMessage {
+        message_id: index.to_string(),
+        body: message.body.clone(),
+    };
+    SqsEvent { records: messages.iter().enumerate().map(record).collect() }
 }

@@ -1,21 +1,17 @@
-//! Questions to a practice's database.
+//! Requests to a practice's database.
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use shared::domain::PracticePass;
 use shared::domain::ids::LogId;
-use shared::tenant::reconciliation::{ExamineRequest, Facts, Mend};
+use shared::tenant::reconciliation::{DatabaseRepair, ExamineRequest, Facts};
 
 use super::Ask;
 use crate::error::Result;
 
-/// A question about nothing yet.
-pub(super) fn empty_question(
-    practicepass: &PracticePass,
-    since: Timestamp,
-    now: Timestamp,
-) -> ExamineRequest {
+/// Returns a request that asks for nothing.
+pub(super) fn empty_request(practicepass: &PracticePass, since: Timestamp, now: Timestamp) -> ExamineRequest {
     ExamineRequest {
         practicepass: practicepass.clone(),
         since,
@@ -24,17 +20,17 @@ pub(super) fn empty_question(
         position: LogId::default(),
         calls: BTreeSet::new(),
         records: BTreeSet::new(),
-        mend: None,
+        repair: None,
     }
 }
 
 /// Repairs a practice's database.
-pub(super) async fn mend(
+pub(super) async fn repair_database(
     ask: &impl Ask,
     practicepass: &PracticePass,
     now: Timestamp,
-    mend: Mend,
+    repair: DatabaseRepair,
 ) -> Result<Facts> {
-    let question = ExamineRequest { mend: Some(mend), ..empty_question(practicepass, now, now) };
-    ask.ask(&question).await
+    let request = ExamineRequest { repair: Some(repair), ..empty_request(practicepass, now, now) };
+    ask.ask(&request).await
 }

@@ -1,0 +1,4 @@
+<?php
+require __DIR__ . '/verify.php';
+
+echo verify(...array_slice($argv, 1)) ? 'true' : 'false';

@@ -1,0 +1,3 @@
+require_relative 'verify'
+
+puts verify(*ARGV)
