@@ -1,5 +1,6 @@
 //! The facts in `infra/cost-sheet` are those of the code, by the DynamoDB stand-in's accounting.
 
+use jiff::SignedDuration;
 use serde_json::json;
 use shared::{
     control::deliveries::Delivery,
@@ -84,6 +85,23 @@ async fn the_units_of_a_delivery_and_of_a_retry_are_those_of_the_cost_sheet() {
     let in_a_series = units(&office, 5, &[500]).await;
     println!("a failure in a series: {in_a_series}");
     assert!(in_a_series < retried, "{in_a_series}");
+}
+
+#[tokio::test]
+async fn ids_and_the_last_success_cost_what_the_cost_sheet_says() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    // An event every 144 seconds: 600 a practice and day, each to every subscription.
+    let (mut now, mut sum) = (office.app.clock.now(), 0.0);
+    for log_id in 2..=26 {
+        now += SignedDuration::from_secs(144);
+        office.set_time(&now.to_string());
+        sum += units(&office, log_id, &[200]).await;
+    }
+    let alone = sum - 25.0 * sheet("writes_a_delivery");
+    println!("units of 25 deliveries in an hour: {sum}, of which ids and the last success {alone}");
+    let shared = 25.0 / sheet("IDS_A_BLOCK") + sheet("SUCCESS_WRITES");
+    assert!((alone - shared).abs() < 0.051, "{alone}, in the sheet {shared}");
 }
 
 /// Returns an item's size by DynamoDB's rules, from the stand-in's JSON.

@@ -58,7 +58,7 @@ pub(crate) use request::{Reply, request_from};
 use resolver::Names;
 pub(crate) use routes::all_routes;
 use routes::router;
-pub(crate) use store_behind::store_behind;
+pub(crate) use store_behind::{store_behind, store_that_throttles};
 pub(crate) use waiting::{ends, eventually};
 
 /// Monday, 8 o'clock in New York, the day after clocks went forward.

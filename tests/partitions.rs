@@ -18,10 +18,13 @@ use jiff::{SignedDuration, Timestamp};
 use log_poller::Poll;
 use serde_json::{Value, json};
 use shared::{
+    auth::webhook_signature::SigningSecret,
     control::{
         Store, TableNames,
         deliveries::{Attempt, Claimed, CountChange, Delivery},
-        subscriptions::bucket_of,
+        subscriptions::{
+            Breaker, Failed, LastError, LastOutcomes, Subscription, SubscriptionStatus, bucket_of,
+        },
     },
     domain::{
         EventScope, PracticePass,
@@ -30,6 +33,7 @@ use shared::{
         log_progress::LogProgress,
         webhook_event::{Action, EventMessage, WebhookEvent},
     },
+    egress::{HookUrl, Reach},
 };
 
 use crate::office::template;
@@ -53,6 +57,8 @@ pub(crate) struct Load {
     pub(crate) schedules: u32,
     /// The simulation makes one in `sample` deliveries and counts each `sample` times.
     pub(crate) sample: usize,
+    /// Whether every endpoint fails, as when a partner of all practices is down.
+    pub(crate) outage: bool,
 }
 
 /// Capacity units that one partition consumes in a second.
@@ -71,6 +77,8 @@ struct Meter {
     /// Number of active subscriptions in each bucket's partition.
     listed: Arc<BTreeMap<String, usize>>,
     leased: Arc<Mutex<i64>>,
+    /// The subscriptions, by practice and partner.
+    subscriptions: Arc<Mutex<BTreeMap<(String, String), Value>>>,
 }
 
 fn text(value: &Value) -> String {
@@ -103,8 +111,12 @@ impl Meter {
         match operation {
             "PutItem" => self.write(table, &body["Item"], &body["Item"], 1.0),
             "UpdateItem" => {
-                // Only an update of a waiting delivery places it in an index, and there is none.
-                self.write(table, &body["Key"], &Value::Null, 1.0);
+                // Of what is updated, only subscriptions are in an index: no delivery waits.
+                let key = &body["Key"];
+                let subscriptions = self.subscriptions.lock().unwrap();
+                let item = subscriptions.get(&(text(&key["pk"]), text(&key["sk"]))).cloned();
+                drop(subscriptions);
+                self.write(table, key, &item.unwrap_or_default(), 1.0);
                 if text(&body["Key"]["pk"]).starts_with("COUNTER#") {
                     let mut leased = self.leased.lock().unwrap();
                     *leased += 25;
@@ -115,7 +127,10 @@ impl Meter {
             "TransactWriteItems" => {
                 for one in body["TransactItems"].as_array().unwrap() {
                     let (put, update) = (&one["Put"], &one["Update"]);
-                    if put.is_object() {
+                    if put.is_object() && text(&put["Item"]["sk"]).starts_with("SUB#") {
+                        let key = (text(&put["Item"]["pk"]), text(&put["Item"]["sk"]));
+                        self.subscriptions.lock().unwrap().insert(key, put["Item"].clone());
+                    } else if put.is_object() {
                         self.write(put["TableName"].as_str().unwrap(), &put["Item"], &put["Item"], 2.0);
                     } else {
                         self.write(update["TableName"].as_str().unwrap(), &update["Key"], &Value::Null, 2.0);
@@ -164,7 +179,12 @@ pub(crate) async fn simulate(load: Load) -> Heats {
         let bucket = format!("ACTIVE_SUBSCRIPTIONS#{}", bucket_of(&practice(number)));
         *listed.entry(bucket).or_default() += subscriptions(number);
     }
-    let meter = Meter { heats: Arc::default(), listed: Arc::new(listed), leased: Arc::default() };
+    let meter = Meter {
+        heats: Arc::default(),
+        listed: Arc::new(listed),
+        leased: Arc::default(),
+        subscriptions: Arc::default(),
+    };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(
@@ -172,9 +192,12 @@ pub(crate) async fn simulate(load: Load) -> Heats {
     );
     let store = store_at(&endpoint, load.shards);
     let now: Timestamp = "2026-03-09T12:00:00Z".parse().unwrap();
+    let mut known = sign_up(&store, load, now).await;
+    meter.heats.lock().unwrap().clear();
     deliver(&store, load, now).await;
     sampled(&meter, load.sample);
     poll(&store, load, now).await;
+    endpoints(&store, load, &mut known, now).await;
     let lists = (0..load.schedules).map(|shard| Poll { shard, of: load.schedules, once: false });
     // All schedules run in the same second.
     for schedule in lists {
@@ -186,6 +209,67 @@ pub(crate) async fn simulate(load: Load) -> Heats {
     }
     server.abort();
     meter.heats.lock().unwrap().clone()
+}
+
+/// Signs up those whose first minute of an outage is simulated: one in about sixty.
+async fn sign_up(store: &Store, load: Load, now: Timestamp) -> Vec<Subscription> {
+    let mut known = Vec::new();
+    // An odd step: every other practice has two subscriptions.
+    for number in (0..load.practices).step_by(61) {
+        for partner in 0..subscriptions(number) {
+            let subscription = subscription(number, partner, now);
+            store.save_subscription(&subscription, None).await.unwrap();
+            known.push(subscription);
+        }
+    }
+    known
+}
+
+/// Records what endpoints do in a second.
+///
+/// Each that succeeds is recorded once an hour. In an outage, the first minute of each has a first
+/// failure, the opening of the circuit and three failed probes, which are taken and recorded.
+async fn endpoints(store: &Store, load: Load, known: &mut [Subscription], now: Timestamp) {
+    if !load.outage {
+        for subscription in known.iter_mut().step_by(60) {
+            store.touch_success(subscription, now).await.unwrap();
+        }
+        return;
+    }
+    for subscription in known {
+        for _ in 0..8 {
+            let error = LastError { at: now, status_code: Some(503), message: None };
+            store.note_failure(subscription, Failed::Open(None), error).await.unwrap();
+        }
+    }
+}
+
+fn subscription(number: usize, partner: usize, now: Timestamp) -> Subscription {
+    let id = i64::try_from(number * 2 + partner).unwrap();
+    Subscription {
+        id: SubscriptionId(id),
+        generation: id,
+        partner_id: PartnerId(format!("prt_{partner}")),
+        practicepass: practice(number),
+        hook_url: HookUrl::parse("https://partner.example.com/hook", Reach::Internet).unwrap(),
+        scopes: vec![EventScope::Claims],
+        status: SubscriptionStatus::Active,
+        disabled_reason: None,
+        disabled_at: None,
+        paused_at: None,
+        secret: SigningSecret::from_random(&[7; 32]),
+        old_secrets: Vec::new(),
+        start_after_log_id: LogId(0),
+        in_flight: Vec::new(),
+        start_epoch: 0,
+        started_at: now,
+        failing_since: None,
+        breaker: Breaker::default(),
+        last: LastOutcomes::default(),
+        created_at: now,
+        updated_at: now,
+        version: 1,
+    }
 }
 
 /// Multiplies all heat so far by the sample.
@@ -300,5 +384,5 @@ pub(crate) fn too_hot(heats: &Heats) -> Vec<String> {
 /// An installation of ten thousand practices, for `DeliveryShards`.
 #[allow(dead_code, reason = "the tests use it")]
 pub(crate) fn large(shards: i64, sample: usize) -> Load {
-    Load { practices: 10_000, deliveries_a_second: 7_500, shards, schedules: 20, sample }
+    Load { practices: 10_000, deliveries_a_second: 7_500, shards, schedules: 20, sample, outage: false }
 }

@@ -3,6 +3,8 @@
 mod backlog;
 mod breaker;
 mod changes;
+mod claims;
+mod clocks;
 mod dead_letters;
 pub(crate) mod fanout;
 mod health_writes;
@@ -15,6 +17,7 @@ mod odd_ids;
 mod odd_times;
 mod pace;
 mod poller;
+mod pollers_list;
 mod release;
 mod replay;
 mod restarts;

@@ -1,6 +1,11 @@
 //! The cost of calls in DynamoDB, in callers' time and the operator's money.
 
+use officepro_operator::access;
 use serde_json::json;
+use shared::{
+    control::partners::PartnerStatus,
+    domain::{EventScope, delivery::WithheldReason, ids::PartnerId},
+};
 use webhook_fanout::Lane;
 
 use crate::{
@@ -91,4 +96,57 @@ async fn a_delivery_costs_at_most_two_writes() {
         }
         assert_eq!(hook.received().len(), round + 1);
     }
+}
+
+#[tokio::test]
+async fn a_partner_of_many_practices_is_read_once_for_all_of_them() {
+    let office = Office::open(Engine::Sqlite).await;
+    let partner = PartnerId("prt_acme".into());
+    let mut reads = Vec::new();
+    for practicepass in [office.db.practicepass(), office.other_db.practicepass()] {
+        office.store_calls.take();
+        office.app.partner_access(practicepass, &partner).await.unwrap();
+        let calls = office.store_calls.take();
+        reads.push(calls.iter().filter(|it| *it == "GetItem").count());
+    }
+    let keys = office.app.control.keys_in_practice(office.other_db.practicepass(), &partner).await.unwrap();
+    assert_eq!(reads[1], keys.len(), "the partner itself is known: {reads:?}");
+}
+
+/// What is known of a partner and of its keys in a practice grows old at different times.
+#[tokio::test]
+async fn a_suspension_is_seen_within_forty_seconds_in_every_practice() {
+    let office = Office::open(Engine::Sqlite).await;
+    let partner = PartnerId("prt_acme".into());
+    let process = office.another_app(|_| ());
+    let is_suspended = async |second: i64, practicepass| {
+        office.set_time(&format!("2026-03-09T12:00:{second:02}Z"));
+        let access = process.partner_access(practicepass, &partner).await.unwrap();
+        let refused = access.permit(EventScope::Claims, process.clock.now()).err();
+        refused == Some(WithheldReason::PartnerSuspended)
+    };
+    let [one, other] = [office.db.practicepass(), office.other_db.practicepass()];
+    assert!(!is_suspended(0, one).await);
+    let (control, now) = (&office.app.control, office.app.clock.now());
+    access::set_partner_status(control, &partner.0, PartnerStatus::Suspended, now).await.unwrap();
+    assert!(!is_suspended(9, other).await, "the last moment at which what is known of the partner is used");
+    assert!(is_suspended(30, one).await);
+    assert!(is_suspended(39, other).await);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_does_not_prolong_access() {
+    let office = Office::open(Engine::Sqlite).await;
+    let (partner, practicepass) = (PartnerId("prt_acme".into()), office.db.practicepass());
+    let process = office.another_app(|_| ());
+    office.set_time("2027-03-09T12:00:00Z");
+    process.partner_access(practicepass, &partner).await.unwrap();
+    let control = &office.app.control;
+    access::set_partner_status(control, &partner.0, PartnerStatus::Suspended, office.app.clock.now())
+        .await
+        .unwrap();
+    office.set_time("2026-03-09T12:00:00Z");
+    let access = process.partner_access(practicepass, &partner).await.unwrap();
+    let refused = access.permit(EventScope::Claims, process.clock.now()).err();
+    assert_eq!(refused, Some(WithheldReason::PartnerSuspended), "it could be used for a year");
 }

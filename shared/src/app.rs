@@ -144,7 +144,7 @@ impl App {
         Ok(stored.and_then(|key| key.unlocked_by(offered, now)).filter(|key| key.usable(now, address)))
     }
 
-    /// Returns what the partner may receive from the practice, at most 30 s old.
+    /// Returns what the partner may receive from the practice, at most 40 s old.
     ///
     /// A warm process reads nothing from the store.
     ///

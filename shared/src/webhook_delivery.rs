@@ -5,7 +5,10 @@ mod health;
 mod report;
 mod request;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
 use jiff::SignedDuration;
 
@@ -63,7 +66,7 @@ pub async fn send_manual(
 /// Attempts a scheduled delivery that the caller has claimed, and records the outcome.
 ///
 /// `slot` is the slot of this call if the endpoint is paced. Afterwards `subscription` matches its
-/// stored record.
+/// stored record. `called` becomes true when the call has ended; what remains is our own stores'.
 ///
 /// # Errors
 /// Errors of our own stores. A failure of the endpoint is an outcome, not an error.
@@ -73,8 +76,10 @@ pub async fn attempt(
     subscription: &mut Subscription,
     delivery: Box<Delivery>,
     slot: Option<Slot>,
+    called: &AtomicBool,
 ) -> Result<Attempted> {
     let outcome = post(app, grant, subscription, &delivery).await;
+    called.store(true, Ordering::Relaxed);
     match outcome.verdict {
         Verdict::Rejected { asked } => {
             record_rejection(app, subscription, delivery, outcome, asked, slot.as_ref()).await
@@ -202,9 +207,15 @@ async fn record_rejection(
         return record_outcome(app, subscription, delivery, outcome, slot).await;
     }
     update_health(app, subscription, outcome.verdict, outcome.took, slot, error).await?;
-    let slot = match app.control.take_slots(subscription, 1, now).await? {
-        Slots::Taken(slots) => slots.first().copied(),
-        Slots::Full | Slots::NotPaced => None,
+    let slot = match app.control.take_slots(subscription, 1, now).await {
+        Ok(Slots::Taken(slots)) => slots.first().copied(),
+        Ok(Slots::Full | Slots::NotPaced) => None,
+        // A burst of rejected calls competes for slots. The 429 is recorded all the same, and the
+        // slow lane takes a slot when the hold is over.
+        Err(error) => {
+            tracing::warn!(%error, deliveryId = delivery.id.0, "no slot was taken after a 429");
+            None
+        }
     };
     let held = subscription.breaker.held_until(now).unwrap_or(now);
     delivery.record_rejected(outcome.attempt, slot.map_or(held, |slot| slot.instant()));

@@ -22,7 +22,8 @@ use crate::{
     webhook_delivery::send_manual,
 };
 
-/// The longest that an attempt in progress takes to record its outcome; API Gateway waits longer.
+/// The longest that an attempt in progress takes to record its outcome, unless DynamoDB throttles;
+/// API Gateway waits longer.
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(17);
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 

@@ -29,6 +29,7 @@ async fn main() {
         shards: i64::try_from(shards).expect("SHARDS must be a number"),
         schedules: u32::try_from(schedules).expect("SCHEDULES must be a number"),
         sample: 1,
+        outage: false,
     };
     println!(
         "{practices} practices, {deliveries_a_second} deliveries a second, DeliveryShards {shards}, \

@@ -2,10 +2,9 @@
 //! in this process.
 //!
 //! `cargo bench -p tests --bench pipeline` runs everything, `… -- cost` only the cost of a
-//! delivery, `… -- ill` only ten endpoints of which three fail, `… -- backlog 100000` only a backlog
-//! of 100,000 rows. The figures are valid for one
-//! machine and for comparisons within one run: the stand-ins store every message and item in SQLite
-//! files.
+//! delivery, `… -- ill` only ten endpoints of which three fail, `… -- backlog 100000` only a
+//! backlog of 100,000 rows. The figures are valid for one machine and for comparisons within one
+//! run: the stand-ins store every message and item in files of SQLite.
 
 #[allow(dead_code, unused_imports, reason = "the tests use the rest")]
 #[path = "../office"]

@@ -68,7 +68,7 @@ impl Gate {
         self.0.close();
     }
 
-    async fn pass(self) {
+    pub(crate) async fn pass(self) {
         // Closed as soon as the gate is open.
         let _ = self.0.acquire().await;
     }

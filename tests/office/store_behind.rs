@@ -1,6 +1,6 @@
 //! The office's store, by way of a test that decides about each call.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::control::Store;
 
 use super::{
@@ -19,6 +19,34 @@ where
     D: Future<Output = bool> + Send + 'static,
 {
     let rejection = json!({ "__type": "com.amazon.coral.validate#ValidationException", "message": "no" });
+    store_that_rejects(office, rejection, decide).await
+}
+
+/// The same, but what `decide` rejects is throttled, as DynamoDB throttles a transaction.
+pub(crate) async fn store_that_throttles<D>(
+    office: &Office,
+    decide: impl Fn(AwsCall) -> D + Send + Sync + 'static,
+) -> Store
+where
+    D: Future<Output = bool> + Send + 'static,
+{
+    let rejection = json!({
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "message": "Transaction cancelled, please refer cancellation reasons for specific reasons \
+            [ThrottlingError]",
+        "CancellationReasons": [{ "Code": "ThrottlingError" }],
+    });
+    store_that_rejects(office, rejection, decide).await
+}
+
+async fn store_that_rejects<D>(
+    office: &Office,
+    rejection: Value,
+    decide: impl Fn(AwsCall) -> D + Send + Sync + 'static,
+) -> Store
+where
+    D: Future<Output = bool> + Send + 'static,
+{
     let answer = move |call: AwsCall| {
         let (decision, rejection) = (decide(call.clone()), rejection.clone());
         async move {

@@ -2,7 +2,10 @@
 
 use std::{
     pin::pin,
-    sync::atomic::{AtomicBool, AtomicI64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,7 +21,7 @@ use super::{
     poll as poll_once, write,
 };
 use crate::{
-    office::{Answer, Engine, Gate, Office, Receiver, Reply, eventually},
+    office::{Answer, Engine, Gate, Office, Receiver, Reply, eventually, store_behind},
     webhooks::sign_up,
 };
 
@@ -69,6 +72,53 @@ async fn deliveries_that_wait_during_a_deletion_are_not_sent() {
         office.delete("/v1/webhooks").await.expect(200);
     };
     assert_eq!(Box::pin(calls_around(&office, &receiver, change)).await, [PLACES; 2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delivery_whose_claim_outlasts_a_change_is_sent_as_the_change_requires() {
+    for (change, expected) in [("none", [1, 0]), ("deleted", [0, 0]), ("paused", [0, 0]), ("moved", [0, 1])] {
+        let (receiver, other) = (Receiver::start().await, Receiver::start().await);
+        let office = office_with(&receiver).await;
+        let body = message(&office, 1).await;
+        let (claims, gate) = (Arc::new(AtomicI64::new(0)), Gate::closed());
+        let (counted, until) = (claims.clone(), gate.clone());
+        let store = store_behind(&office, move |call| {
+            let (counted, until) = (counted.clone(), until.clone());
+            async move {
+                if call.operation == "PutItem" && call.body.contains("claimedUntil") {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    until.pass().await;
+                }
+                true
+            }
+        })
+        .await;
+        let app = office.another_app(|parts| parts.control = store);
+        let delivering = webhook_fanout::deliver(&app, Lane::Slow, event(&[&body]));
+        let changing = async {
+            eventually("the claim", async || (claims.load(Ordering::Relaxed) > 0).then_some(())).await;
+            match change {
+                "deleted" => {
+                    office.delete("/v1/webhooks").await.expect(200);
+                }
+                "paused" => {
+                    office.admin("POST", "/v1/admin/webhooks/1/pause", None).await.expect(200);
+                }
+                "moved" => {
+                    sign_up(&office, &other.url, &["Claims"]).await;
+                }
+                _ => (),
+            }
+            // Longer than a claim may take, and shorter than the store's timeout.
+            tokio::time::sleep(Duration::from_millis(600)).await;
+            gate.open();
+        };
+        let (response, ()) = tokio::join!(delivering, changing);
+        assert!(response.batch_item_failures.is_empty(), "{change}");
+        // Its message may have returned to the queue, to be decided again.
+        assert_eq!(deliver(&office).await, 0, "{change}");
+        assert_eq!([receiver.received().len(), other.received().len()], expected, "{change}");
+    }
 }
 
 /// Fails unless the change is stored before its caller gets an answer, so that every delivery sees

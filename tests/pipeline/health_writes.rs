@@ -1,14 +1,22 @@
 //! A store that rejects the writes about an endpoint's health.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
 use serde_json::json;
 use shared::{control::Store, domain::delivery::DeliveryStatus};
 use webhook_fanout::Lane;
 
 use super::{
     delivery, event,
-    fanout::{attempt, message, office_with},
+    fanout::{attempt, message, office_with, subscription},
 };
-use crate::office::{Answer, Office, Receiver, store_behind};
+use crate::office::{Answer, Office, Receiver, store_behind, store_that_throttles};
 
 /// Returns a store that rejects only records of a success in the subscription.
 async fn forgets_successes(office: &Office) -> Store {
@@ -73,4 +81,48 @@ async fn a_failure_is_attempted_again_if_the_endpoints_health_is_unrecorded() {
     let response = webhook_fanout::deliver(&app, Lane::Fast, event(&[&body])).await;
     assert_eq!(response.batch_item_failures.len(), 1);
     assert_eq!(delivery(&office, 1).await.status, DeliveryStatus::Pending, "its outcome is not written");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_store_does_not_make_a_quick_endpoint_a_slow_one() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let store = store_behind(&office, async |call| {
+        if call.operation == "TransactWriteItems" {
+            // The endpoint has answered.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        true
+    })
+    .await;
+    let app = office.another_app(|parts| {
+        parts.control = store;
+        parts.config.timeouts.quick_answer = Duration::from_millis(500);
+    });
+    let body = message(&office, 1).await;
+    let response = webhook_fanout::deliver(&app, Lane::Fast, event(&[&body])).await;
+    assert!(response.batch_item_failures.is_empty());
+    app.background.ended().await;
+    assert_eq!(delivery(&office, 1).await.status, DeliveryStatus::Delivered);
+    assert!(!subscription(&office).await.breaker.is_slow(), "its next event would go to the slow lane");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_is_not_sent_again_because_its_outcome_was_throttled_for_some_seconds() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counted = tries.clone();
+    let store = store_that_throttles(&office, move |call| {
+        let throttled = call.operation == "TransactWriteItems" && counted.fetch_add(1, Ordering::Relaxed) < 8;
+        async move { !throttled }
+    })
+    .await;
+    let app = office.another_app(|parts| parts.control = store);
+    let body = message(&office, 1).await;
+    let response = webhook_fanout::deliver(&app, Lane::Fast, event(&[&body])).await;
+    assert!(response.batch_item_failures.is_empty(), "it would be sent again in six minutes");
+    assert_eq!(tries.load(Ordering::Relaxed), 9);
+    assert_eq!(delivery(&office, 1).await.status, DeliveryStatus::Delivered);
+    assert_eq!(receiver.received().len(), 1);
 }

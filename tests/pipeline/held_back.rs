@@ -243,3 +243,20 @@ async fn a_few_calls_find_the_held_back_among_a_hundred_thousand_subscriptions()
         assert_eq!(monitor.expect(200)["summary"]["activeSubscriptions"], expected, "{name}");
     }
 }
+
+#[tokio::test]
+async fn subscriptions_are_listed_newest_first_from_all_partitions() {
+    let office = Office::open(Engine::Sqlite).await;
+    for number in 1..=40 {
+        subscribe(&office, office.db.practicepass(), number, &[EventScope::Claims]).await;
+    }
+    let (mut ids, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = office.admin("GET", &format!("/v1/admin/webhooks?limit=7{cursor}"), None).await;
+        let body = page.expect(200).clone();
+        ids.extend(body["data"].as_array().unwrap().iter().map(|it| it["id"].as_i64().unwrap()));
+        let Some(next) = body["pagination"]["nextCursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(ids, (1..=40).rev().collect::<Vec<i64>>());
+}

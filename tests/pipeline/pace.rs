@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use shared::{
+    app::App,
     control::subscriptions::{LastError, Slots},
-    domain::{delivery::DeliveryStatus, pace::Slot, webhook_event::EventMessage},
+    domain::{delivery::DeliveryStatus, ids::PartnerId, pace::Slot, webhook_event::EventMessage},
 };
 use webhook_fanout::Lane;
 
@@ -14,7 +15,7 @@ use super::{
     delivery, event,
     fanout::{message, office_with, subscription},
 };
-use crate::office::{Answer, Office, Receiver};
+use crate::office::{Answer, Office, Receiver, store_behind};
 
 async fn send(office: &Office, lane: Lane, bodies: &[&str]) {
     let response = webhook_fanout::deliver(&office.app, lane, event(bodies)).await;
@@ -213,4 +214,51 @@ async fn an_endpoint_that_accepts_the_highest_rate_is_no_longer_limited() {
     assert_eq!(subscription(&office).await.breaker.pace(office.app.clock.now()), None);
     let monitor = office.admin("GET", "/v1/admin/webhooks/monitor", None).await;
     assert_eq!(monitor.expect(200)["breakers"], json!([]));
+}
+
+/// Returns the app of a process before whose every try to take a slot another process takes one.
+async fn always_overtaken(office: &Office) -> App {
+    let (other, practicepass) = (office.app.clone(), office.db.practicepass().clone());
+    let store = store_behind(office, move |call| {
+        let (other, practicepass) = (other.clone(), practicepass.clone());
+        async move {
+            if call.body.contains("SET paceNext") {
+                let partner = PartnerId("prt_acme".into());
+                let mut known = other.control.subscription(&practicepass, &partner).await.unwrap().unwrap();
+                other.control.take_slots(&mut known, 1, other.clock.now()).await.unwrap();
+            }
+            true
+        }
+    })
+    .await;
+    office.another_app(|parts| parts.control = store)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_429_is_recorded_although_others_take_every_slot() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let one = message(&office, 1).await;
+    let app = always_overtaken(&office).await;
+    receiver.then(rejection("60"));
+    let response = webhook_fanout::deliver(&app, Lane::Slow, event(&[&one])).await;
+    assert!(response.batch_item_failures.is_empty(), "the message would return after six minutes");
+    let waiting = delivery(&office, 1).await;
+    assert_eq!((waiting.status, waiting.attempts, waiting.attempts_made()), (DeliveryStatus::Retrying, 0, 1));
+    assert_eq!(waiting.next_attempt_at, Some("2026-03-09T12:01:00Z".parse().unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_waits_in_line_while_others_take_every_slot() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let one = message(&office, 1).await;
+    reject(&office, None, 60).await;
+    let app = always_overtaken(&office).await;
+    let response = webhook_fanout::deliver(&app, Lane::Slow, event(&[&one])).await;
+    assert!(response.batch_item_failures.is_empty(), "five such failures make it a dead letter");
+    let waiting = delivery(&office, 1).await;
+    assert_eq!((waiting.status, waiting.attempts_made()), (DeliveryStatus::Pending, 0));
+    assert!(waiting.next_attempt_at >= Some("2026-03-09T12:01:00Z".parse().unwrap()), "{waiting:?}");
+    assert_eq!(receiver.received().len(), 0);
 }

@@ -14,7 +14,10 @@ mod recipients;
 mod requeue;
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -42,6 +45,11 @@ use tracing::{Instrument, Span};
 
 /// The longest that a process waits for a slot; messages with later slots wait in the queue.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a claim may take before the subscription is read again.
+///
+/// When the caller of a change gets the response, no call begins that has not seen the change.
+const LONGEST_CLAIM: Duration = Duration::from_millis(500);
 
 /// Returns the context of all log lines about the message.
 fn context_of(lane: Lane, message: &EventMessage) -> Span {
@@ -117,11 +125,12 @@ async fn deliver_one(
             recipient.decided();
             return hand_over(app, message).await;
         };
+        let since = Instant::now();
         match recipient.disposition(app, lane, message, slot.as_ref()).await? {
             Disposition::Attempt(subscription, grant) => {
                 recipient.decided();
                 let place = Some(place);
-                let begun = Begun { app: app.clone(), message: message.clone(), recipient, place };
+                let begun = Begun { app: app.clone(), message: message.clone(), recipient, place, since };
                 return attempt(lane, begun, subscription, grant, slot).await;
             }
             Disposition::SlowLane => return hand_over(app, message).await,
@@ -154,6 +163,8 @@ struct Begun {
     recipient: Arc<Recipient>,
     /// Held until the endpoint has responded.
     place: Option<OwnedSemaphorePermit>,
+    /// When the subscription was known to ask for the event.
+    since: Instant,
 }
 
 async fn attempt(
@@ -169,13 +180,25 @@ async fn attempt(
         Claimed::Done(_) => return Ok(()),
         Claimed::Busy(until) => return redeliver_later(&app, &message, until).await,
     };
+    if begun.since.elapsed() > LONGEST_CLAIM && !begun.recipient.is_unchanged(&app, &subscription).await? {
+        let now = app.clock.now();
+        app.control.put_back(&delivery, now).await?;
+        return redeliver_later(&app, &message, now).await;
+    }
+    let called = Arc::new(AtomicBool::new(false));
     if lane == Lane::Slow {
-        return begun.finish(&mut subscription, grant, delivery, slot).await;
+        return begun.finish(&mut subscription, grant, delivery, slot, &called).await;
     }
     let (claimed, recipient, mut known) = (delivery.clone(), begun.recipient.clone(), subscription.clone());
-    let mut finishing = Box::pin(async move { begun.finish(&mut subscription, grant, delivery, slot).await });
+    let until_answered = called.clone();
+    let mut finishing =
+        Box::pin(async move { begun.finish(&mut subscription, grant, delivery, slot, &called).await });
     if let Ok(result) = tokio::time::timeout(app.config.timeouts.quick_answer, &mut finishing).await {
         return result;
+    }
+    if until_answered.load(Ordering::Relaxed) {
+        // Our own stores are slow, not the endpoint.
+        return finishing.await;
     }
     recipient.close();
     // Do not abandon the call: it would be sent again, although the endpoint may be about to
@@ -206,9 +229,10 @@ impl Begun {
         grant: DeliveryGrant,
         delivery: Box<Delivery>,
         slot: Option<Slot>,
+        called: &AtomicBool,
     ) -> Result<(), Fault> {
-        let Self { app, message, recipient, place } = self;
-        let attempted = webhook_delivery::attempt(&app, grant, subscription, delivery, slot).await?;
+        let Self { app, message, recipient, place, since: _ } = self;
+        let attempted = webhook_delivery::attempt(&app, grant, subscription, delivery, slot, called).await?;
         recipient.learn(subscription);
         drop(place);
         resume(&app, &message, attempted).await;
@@ -221,6 +245,12 @@ mod tests {
     use shared::{config::Timeouts, egress};
 
     use super::*;
+
+    #[test]
+    fn a_change_of_a_subscription_outlasts_a_read_and_a_claim() {
+        let timeouts = Timeouts::default();
+        assert!(timeouts.subscription_read + LONGEST_CLAIM < timeouts.subscription_change);
+    }
 
     #[test]
     fn an_attempt_that_found_its_slot_late_ends_before_the_function_times_out() {

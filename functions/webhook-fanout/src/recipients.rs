@@ -24,7 +24,7 @@ use shared::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::Lane;
+use crate::{LONGEST_CLAIM, Lane};
 
 /// The maximum number of concurrent calls to one endpoint, per process.
 const PLACES: usize = 4;
@@ -179,9 +179,13 @@ impl Recipient {
         slots.retain(|slot| slot.series == series);
         if slots.is_empty() {
             let count = self.undecided.load(Ordering::Relaxed).max(1);
-            match app.control.take_slots(&mut subscription, count, now).await? {
-                Slots::Taken(taken) => slots.extend(taken),
-                other => return Ok(other),
+            match app.control.take_slots(&mut subscription, count, now).await {
+                Ok(Slots::Taken(taken)) => slots.extend(taken),
+                Ok(other) => return Ok(other),
+                // Too many processes take slots now. A message left in the queue would return after
+                // minutes, and become a dead letter if that happens often.
+                Err(control::Error::Unavailable { .. }) => return Ok(Slots::Full),
+                Err(error) => return Err(error),
             }
             self.learn(&subscription);
         }
@@ -204,6 +208,18 @@ impl Recipient {
             let before = std::mem::replace(&mut known.breaker, seen.breaker.clone());
             known.breaker.keep_newer_pace(&before);
         }
+    }
+
+    /// Whether what was decided about the subscription still holds. Reads it again.
+    pub(crate) async fn is_unchanged(&self, app: &App, known: &Subscription) -> control::Result<bool> {
+        let before = Instant::now();
+        let found = app.control.subscription(&self.key.0, &self.key.1).await?;
+        let same = |it: Subscription| {
+            it.is_active()
+                && (it.generation, it.paused_at) == (known.generation, known.paused_at)
+                && (&it.hook_url, &it.scopes) == (&known.hook_url, &known.scopes)
+        };
+        Ok(found.is_some_and(same) && before.elapsed() <= LONGEST_CLAIM)
     }
 
     /// Returns the subscription from a recent read.

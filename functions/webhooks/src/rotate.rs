@@ -49,7 +49,8 @@ pub(crate) async fn rotate_secret(Subscriber(partner): Subscriber, _: NoBody) ->
     })?;
     subscription.updated_at = partner.now();
     subscription.version += 1;
-    partner.app.control.save_subscription(&subscription, None).await?;
+    // A disabled subscription stays disabled.
+    partner.app.control.update_subscription(&subscription, None).await?;
     let data = Rotated {
         id: subscription.id,
         secret: subscription.secret.reveal().to_owned(),

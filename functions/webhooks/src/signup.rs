@@ -217,6 +217,7 @@ async fn write(
         None => (StatusCode::CREATED, "Webhook subscription created successfully"),
     };
     let new = before.is_none();
+    let was_active = before.as_ref().is_some_and(Subscription::is_active);
     let moved = before.as_ref().is_some_and(|before| before.hook_url != request.hook_url);
     let subscription = match before {
         Some(before) => update(before, request, partner),
@@ -238,7 +239,13 @@ async fn write(
     if new {
         control.remember_subscription_id(&subscription).await?;
     }
-    match control.save_subscription(&subscription, keep.transpose()?).await {
+    let keep = keep.transpose()?;
+    let saved = if was_active {
+        control.update_subscription(&subscription, keep).await
+    } else {
+        control.save_subscription(&subscription, keep).await
+    };
+    match saved {
         Ok(()) if moved => {
             drain_in_flight(&partner.app).await;
             Ok(answer)

@@ -51,7 +51,7 @@ pub(crate) struct SubscriptionBody {
     rate: Option<f64>,
     /// RFC 3339: since when every attempt has failed.
     failing_since: Option<String>,
-    /// RFC 3339; updated within a minute. Null if nothing has been delivered to this URL.
+    /// RFC 3339; updated within an hour. Null if nothing has been delivered to this URL.
     last_success_at: Option<String>,
     /// The last error; updated within seconds. Null if nothing has failed at this URL.
     last_error: Option<LastError>,

@@ -92,12 +92,26 @@ impl Store {
         practicepass: &PracticePass,
         partner: &PartnerId,
     ) -> Result<PartnerAccess> {
-        let (found, ids) = try_join!(self.partner(partner), self.key_ids_of(practicepass, partner))?;
+        let (is_active, keys) =
+            try_join!(self.is_active_partner(partner), self.keys_in_practice(practicepass, partner))?;
+        Ok(PartnerAccess::new(practicepass.clone(), partner.clone(), is_active, &keys))
+    }
+
+    /// Whether the partner exists and is not suspended.
+    pub async fn is_active_partner(&self, partner: &PartnerId) -> Result<bool> {
+        Ok(self.partner(partner).await?.is_some_and(|it| it.status == PartnerStatus::Active))
+    }
+
+    /// Returns the partner's keys in the practice that are not known to be revoked.
+    pub async fn keys_in_practice(
+        &self,
+        practicepass: &PracticePass,
+        partner: &PartnerId,
+    ) -> Result<Vec<KeyRecord>> {
+        let ids = self.key_ids_of(practicepass, partner).await?;
         let keys = stream::iter(ids).map(async |id| self.api_key(&id).await).buffer_unordered(CONCURRENCY);
         let keys: Vec<Option<KeyRecord>> = keys.try_collect().await?;
-        let keys: Vec<KeyRecord> = keys.into_iter().flatten().collect();
-        let is_active = found.is_some_and(|it| it.status == PartnerStatus::Active);
-        Ok(PartnerAccess::new(practicepass.clone(), partner.clone(), is_active, &keys))
+        Ok(keys.into_iter().flatten().collect())
     }
 
     /// Returns up to `limit` keys of the partner that are not known to be revoked.

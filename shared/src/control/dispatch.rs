@@ -1,7 +1,7 @@
 //! The progress of each practice's log, and the lease that lets one process advance it.
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use super::{
@@ -63,6 +63,9 @@ fn place(practicepass: &PracticePass) -> Item {
 fn number(value: i64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
+
+/// The longest lease. A later end is from a clock that was ahead.
+const LONGEST_LEASE: SignedDuration = SignedDuration::from_hours(1);
 
 /// How far a practice's log has been read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,7 +133,12 @@ impl Store {
                 "SET leaseOwner = :owner, leaseUntil = :until, practicepass = :practice ADD fence :one",
             )
             .condition_expression(
-                "attribute_not_exists(leaseUntil) OR leaseUntil <= :now OR leaseOwner = :owner",
+                "attribute_not_exists(leaseUntil) OR leaseUntil <= :now OR leaseUntil > :longest OR \
+                    leaseOwner = :owner",
+            )
+            .expression_attribute_values(
+                ":longest",
+                number(now.as_millisecond().saturating_add(LONGEST_LEASE.as_secs() * 1000)),
             )
             .expression_attribute_values(":owner", AttributeValue::S(owner.to_owned()))
             .expression_attribute_values(":practice", AttributeValue::S(practicepass.to_string()))

@@ -4,6 +4,7 @@ mod administration;
 mod breaker;
 mod health;
 mod held_back;
+mod last;
 mod pace;
 mod queries;
 
@@ -25,7 +26,8 @@ use crate::{
     egress::HookUrl,
 };
 pub use breaker::{Breaker, BreakerState};
-pub use health::{Failed, LastError, LastOutcomes};
+pub use health::Failed;
+pub use last::{LastError, LastOutcomes};
 pub use pace::Slots;
 pub use queries::SubscriptionCounts;
 
@@ -77,8 +79,8 @@ pub struct OldSecret {
 /// A subscription, in the table Control, `PRACTICE#<PPass>` / `SUB#<partnerId>`.
 ///
 /// Indexes: `gsi1`, by `ACTIVE_SUBSCRIPTIONS#<bucket of the practice>` or `DISABLED_SUBSCRIPTIONS`
-/// / `PPass`, id; `gsi2`, by `SUBSCRIPTIONS` / id; `heldBack`, while the endpoint is held back, by
-/// `HELD_BACK#<bucket>` / until when, `PPass`, id.
+/// / `PPass`, id; `gsi2`, by `SUBSCRIPTIONS#<shard of the id>` / id; `heldBack`, while the endpoint
+/// is held back, by `HELD_BACK#<bucket>` / until when, `PPass`, id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Subscription {
@@ -206,7 +208,7 @@ impl Subscription {
             ("sk", sk(&self.partner_id)),
             ("gsi1pk", list),
             ("gsi1sk", format!("{}#{}", self.practicepass, self.id)),
-            ("gsi2pk", ALL.to_owned()),
+            ("gsi2pk", all(self.id.0)),
             ("gsi2sk", by_id(self.id)),
         ];
         place.extend(self.held_back_place().into_iter().flatten());
@@ -229,11 +231,17 @@ pub fn active(bucket: u32) -> String {
     format!("ACTIVE_SUBSCRIPTIONS#{bucket}")
 }
 
-/// The key of a version that increases whenever the set of active subscriptions changes.
+/// The key of a version that increases when a partner starts or ends a subscription.
 const VERSION: (&str, &str) = ("ACTIVE_SUBSCRIPTIONS", "VERSION");
 const DISABLED: &str = "DISABLED_SUBSCRIPTIONS";
-/// The partition of `gsi2`.
-const ALL: &str = "SUBSCRIPTIONS";
+
+/// Returns a partition of `gsi2`. Each subscription is in that of its id, modulo [`BUCKETS`].
+///
+/// The index is written with every change of an endpoint's health. When a partner of all practices
+/// is down, that is more than one partition supports.
+fn all(shard: i64) -> String {
+    format!("SUBSCRIPTIONS#{}", shard.rem_euclid(i64::from(BUCKETS)))
+}
 
 /// Returns the sort key of `gsi2`, with leading zeros so that ids sort as text.
 fn by_id(id: SubscriptionId) -> String {

@@ -30,6 +30,10 @@ const DEFAULT_HOLD: Duration = Duration::from_secs(5);
 const SHORTEST_HOLD: Duration = Duration::from_secs(1);
 /// The longest hold that an endpoint can request.
 pub const LONGEST_HOLD: Duration = Duration::from_hours(12);
+/// The furthest end of a hold, in ms, with an hour for clocks that differ.
+///
+/// A later one is from a clock that was ahead.
+pub const FURTHEST_MS: i64 = 13 * 3_600_000;
 /// The longest hold that repeated rejections cause on their own.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(10);
 /// How far ahead slots are assigned; deliveries without a slot ask again later.
@@ -128,7 +132,7 @@ impl Pace {
     }
 
     fn is_live(&self, now: i64) -> bool {
-        now < self.expires_at()
+        now < self.expires_at() && self.held_until.saturating_sub(now) <= FURTHEST_MS
     }
 
     /// Returns when the pace expires, in Unix milliseconds.
@@ -280,6 +284,15 @@ mod tests {
         assert_eq!(held(Some(Duration::from_secs(u64::MAX))), 12 * 3600);
         let last = Pace::after_rejection(None, None, Some(Duration::MAX), Timestamp::MAX);
         assert!(last.held_until > Timestamp::MAX.as_millisecond());
+    }
+
+    #[test]
+    fn a_hold_by_a_clock_that_was_ahead_does_not_apply() {
+        let asked = Some(Duration::MAX);
+        let pace = Pace::after_rejection(None, None, asked, at(0));
+        assert!(pace.applies(at(0)) && pace.applies(at(-60_000)), "clocks differ a little");
+        let ahead = Pace::after_rejection(None, None, asked, at(365 * 24 * 3_600_000));
+        assert!(!ahead.applies(at(0)));
     }
 
     #[test]

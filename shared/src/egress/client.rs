@@ -151,7 +151,20 @@ async fn read(mut body: hyper::body::Incoming) -> Result<String, Failure> {
             break;
         }
     }
-    Ok(String::from_utf8_lossy(&kept).into_owned())
+    Ok(text_of(&kept))
+}
+
+/// Returns the bytes as text of at most [`MAX_STORED_BYTES`].
+///
+/// Each byte that is not UTF-8 takes three in the text.
+fn text_of(bytes: &[u8]) -> String {
+    let mut text = String::from_utf8_lossy(bytes).into_owned();
+    let mut end = text.len().min(MAX_STORED_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text
 }
 
 /// Returns the wait that `Retry-After` requests (RFC 9110 §10.2.3), in seconds or as a date.
@@ -197,6 +210,19 @@ mod tests {
         for garbage in ["soon", "-5", "5.5", "1e3", "", "0x10", "Mon, 99 Nov 2026 12:05:00 GMT"] {
             assert_eq!(asked(garbage), None, "{garbage}");
         }
+    }
+
+    #[test]
+    fn a_response_that_is_not_text_is_stored_within_the_same_limit() {
+        let compressed = text_of(&[0xff; MAX_STORED_BYTES]);
+        assert!(
+            (MAX_STORED_BYTES - 2..=MAX_STORED_BYTES).contains(&compressed.len()),
+            "{}",
+            compressed.len()
+        );
+        let cut = "é".repeat(MAX_STORED_BYTES);
+        assert_eq!(text_of(&cut.as_bytes()[..MAX_STORED_BYTES - 1]).len(), MAX_STORED_BYTES - 2);
+        assert_eq!(text_of(b"no such patient"), "no such patient");
     }
 
     #[test]

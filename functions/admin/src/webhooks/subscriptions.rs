@@ -53,7 +53,7 @@ pub(crate) struct SubscriptionRow {
     held_until: Option<String>,
     /// Since when every attempt has failed.
     failing_since: Option<String>,
-    /// When a delivery last succeeded; updated within a minute.
+    /// When a delivery last succeeded; updated within an hour.
     last_success_at: Option<String>,
     /// The last error; updated within seconds.
     last_error: Option<LastError>,
@@ -102,7 +102,7 @@ pub(crate) async fn company(admin: &Admin, partner: &PartnerId) -> control::Resu
 
 /// List the webhook subscriptions of all partners, newest first.
 ///
-/// A change to a partner's access appears in `status` within 30 seconds.
+/// A change to a partner's access appears in `status` within 40 seconds.
 #[utoipa::path(
     get,
     path = "/v1/admin/webhooks",

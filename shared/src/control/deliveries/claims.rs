@@ -35,7 +35,17 @@ impl Store {
         }
         match self.put_new(Table::Deliveries, delivery.item(self.delivery_shards(), false)?).await {
             Ok(()) => Ok(Claimed::Yes(Box::new(delivery))),
-            Err(Error::ConditionFailed) => self.claim_again(&delivery.key, 1, now).await,
+            Err(Error::ConditionFailed) => {
+                let found = self.delivery(&delivery.key).await?;
+                // The SDK repeats a write whose response was lost. Ids are assigned once.
+                if found.is_some_and(|it| {
+                    (it.id, it.claimed_until, it.attempts_made())
+                        == (delivery.id, delivery.claimed_until, delivery.attempts_made())
+                }) {
+                    return Ok(Claimed::Yes(Box::new(delivery)));
+                }
+                self.claim_again(&delivery.key, 1, now).await
+            }
             Err(error) => Err(error),
         }
     }
@@ -47,7 +57,7 @@ impl Store {
             return Ok(Claimed::Done(Some(Box::new(delivery))));
         }
         let before = delivery.claimed_until;
-        if let Some(end) = before.filter(|end| now.as_millisecond() < *end) {
+        if let Some(end) = before.filter(|end| is_live(*end, now)) {
             return Ok(Claimed::Busy(Timestamp::from_millisecond(end).unwrap_or(now)));
         }
         delivery.claimed_until = Some(until(now));
@@ -141,6 +151,17 @@ impl Store {
 /// Returns the end of a claim made at `now`.
 pub fn busy_until(now: Timestamp) -> Timestamp {
     now.saturating_add(CLAIMED_FOR).unwrap_or(Timestamp::MAX)
+}
+
+/// Whether a claim that ends at `end`, in Unix milliseconds, is in force.
+pub(super) fn is_live(end: i64, now: Timestamp) -> bool {
+    (now.as_millisecond() + 1..=latest(now)).contains(&end)
+}
+
+/// Returns the latest end of a claim in force, in Unix milliseconds, for clocks that differ a
+/// little. A later end is from a clock that was ahead.
+pub(super) fn latest(now: Timestamp) -> i64 {
+    until(now).saturating_add(CLAIMED_FOR.as_secs() * 1000)
 }
 
 fn until(now: Timestamp) -> i64 {

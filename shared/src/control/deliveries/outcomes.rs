@@ -2,7 +2,10 @@
 //!
 //! Outcomes that arrive at about the same time are written in one transaction.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -21,6 +24,7 @@ use super::{
         store::{SERVICE, key, pk, transact},
     },
     CountChange, Delivery,
+    claims::{is_live, latest},
 };
 use crate::domain::{PracticePass, delivery::DeliveryStatus, usage::percent};
 
@@ -30,7 +34,13 @@ const COUNT_GROUPS: u32 = 32;
 ///
 /// Of two concurrent transactions that write the same item, one is canceled.
 const COUNT_SHARDS: u8 = 16;
-const MAX_ATTEMPTS: u8 = 5;
+/// How long a write is tried while DynamoDB throttles or transactions conflict.
+///
+/// An outcome that is not written is an event that is sent again, so a call of 15 seconds and this
+/// together use most of a claim. The SDK does not repeat a canceled transaction.
+const RETRIED_FOR: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// How long an outcome waits for others, to be written together.
 const GATHER: Duration = Duration::from_millis(2);
 /// The number of a practice's deliveries, without tests.
@@ -101,8 +111,9 @@ impl PendingOutcomes {
             count.total += outcome.count.total;
             count.failed += outcome.count.failed;
         }
-        for attempt in 0.. {
-            let random = outcomes.first().map_or(0, |it| it.random).wrapping_add(attempt * 7);
+        let began = Instant::now();
+        for attempt in 0_u8.. {
+            let random = outcomes.first().map_or(0, |it| it.random).wrapping_add(attempt.wrapping_mul(7));
             let mut writes: Vec<TransactWriteItem> = outcomes.iter().map(|it| it.write.clone()).collect();
             for (practicepass, count) in &counts {
                 let shard =
@@ -110,9 +121,11 @@ impl PendingOutcomes {
                 writes.push(count_write(control, practicepass, *count, shard)?);
             }
             match transact(client, writes).await {
-                Err(Error::Unavailable { .. }) if attempt + 1 < MAX_ATTEMPTS => {
+                Err(Error::Unavailable { .. }) if began.elapsed() < RETRIED_FOR => {
                     self.waiting().busy.extend(counts.keys().map(|practicepass| (*practicepass).clone()));
-                    tokio::time::sleep(Duration::from_millis(20 * u64::from(attempt + 1))).await;
+                    let pause = (FIRST_PAUSE * (1 << attempt.min(5))).min(LONGEST_PAUSE);
+                    // Processes that were throttled together do not come back together.
+                    tokio::time::sleep(pause.mul_f64(0.5 + f64::from(random) / 512.0)).await;
                 }
                 result => return result,
             }
@@ -220,7 +233,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool> {
         let Some(mut delivery) = self.delivery(delivery_key).await? else { return Ok(true) };
-        if let Some(claim) = delivery.claimed_until.filter(|claim| *claim <= now.as_millisecond()) {
+        if let Some(claim) = delivery.claimed_until.filter(|claim| !is_live(*claim, now)) {
             delivery.record_cut_off(claim);
         }
         let history: AttributeValue = serde_dynamo::to_attribute_value(&delivery.history)
@@ -240,7 +253,7 @@ impl Store {
             )
             .condition_expression(
                 "(#status IN (:pending, :retrying) OR attribute_exists(duePk)) AND attempts = :attempts AND \
-                 (attribute_not_exists(claimedUntil) OR claimedUntil <= :now)",
+                 (attribute_not_exists(claimedUntil) OR claimedUntil <= :now OR claimedUntil > :latest)",
             )
             .expression_attribute_names("#status", "status")
             .expression_attribute_names("#history", "history")
@@ -254,6 +267,7 @@ impl Store {
             .expression_attribute_values(":pending", text(DeliveryStatus::Pending))
             .expression_attribute_values(":retrying", text(DeliveryStatus::Retrying))
             .expression_attribute_values(":now", AttributeValue::N(now.as_millisecond().to_string()))
+            .expression_attribute_values(":latest", AttributeValue::N(latest(now).to_string()))
             .send()
             .await
             .map_err(|error| Error::from_sdk(SERVICE, &error));

@@ -1,22 +1,39 @@
 //! Administrators' queries and changes of subscriptions.
 
+use std::cmp::Reverse;
+
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
+use futures::future::try_join_all;
 use jiff::Timestamp;
 
 use super::{
     super::{Cursor, Error, ListPage, Result, Store, Table, listing::Listing, store::key},
-    ALL, Subscription, by_id, pk, sk,
+    BUCKETS, Subscription, all, by_id, pk, sk,
 };
 use crate::domain::ids::SubscriptionId;
 
 impl Store {
     /// Returns up to `limit` subscriptions of all practices and partners, newest first.
+    ///
+    /// One query of each partition.
     pub async fn subscriptions(
         &self,
         limit: usize,
         after: Option<&Cursor>,
     ) -> Result<ListPage<Subscription>> {
-        self.list(Listing::of_second_index(ALL).newest_first(), limit, after, |_| true).await
+        let partitions: Vec<String> = (0..i64::from(BUCKETS)).map(all).collect();
+        let lists = partitions.iter().map(|partition| {
+            let newest_first = Listing::of_second_index(partition).newest_first();
+            self.list::<Subscription>(newest_first, limit, after, |_| true)
+        });
+        let pages = try_join_all(lists).await?;
+        let mut more = pages.iter().any(|page| page.next.is_some());
+        let mut items: Vec<Subscription> = pages.into_iter().flat_map(|page| page.items).collect();
+        items.sort_by_key(|it| Reverse(it.id.0));
+        more |= items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).map(|it| Cursor(by_id(it.id)));
+        Ok(ListPage { items, next })
     }
 
     /// Returns the subscription with this id; a new one may appear a moment later.
@@ -24,7 +41,8 @@ impl Store {
     /// The subscription itself is read with strong consistency.
     pub async fn subscription_by_id(&self, id: SubscriptionId) -> Result<Option<Subscription>> {
         let sort_key = by_id(id);
-        let listing = Listing::of_second_index(ALL).beginning_with(&sort_key);
+        let partition = all(id.0);
+        let listing = Listing::of_second_index(&partition).beginning_with(&sort_key);
         let found = self.list::<Subscription>(listing, 1, None, |_| true).await?.items.pop();
         let Some(found) = found else { return Ok(None) };
         let current = self.subscription(&found.practicepass, &found.partner_id).await?;

@@ -6,15 +6,17 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::pace::{LONGEST_HOLD, Pace};
+use crate::domain::pace::{FURTHEST_MS, LONGEST_HOLD, Pace};
 
 /// How long a circuit is open at first, in seconds; doubled after each failed probe.
 const FIRST_OPEN: i64 = 15;
 const LONGEST_OPEN: i64 = 600;
+/// After this time a probe's process is considered dead; it exceeds an attempt's duration.
+pub(super) const PROBE_LIMIT: SignedDuration = SignedDuration::from_secs(20);
 /// The number of consecutive quick responses after which an endpoint leaves the slow lane.
 pub(super) const QUICK_ANSWERS: u32 = 5;
 
@@ -70,7 +72,7 @@ impl Breaker {
         let held = pace.is_some_and(|it| it.is_held(now));
         let now = now.as_millisecond();
         match self.open_until {
-            Some(until) if now < until => BreakerState::Open,
+            Some(until) if now < until && until - now <= FURTHEST_MS => BreakerState::Open,
             Some(_) => BreakerState::HalfOpen,
             None if held => BreakerState::Held,
             None if pace.is_some() => BreakerState::Paced,
@@ -89,7 +91,8 @@ impl Breaker {
 
     /// Whether a probe is in progress.
     pub fn is_probed(&self, now: Timestamp) -> bool {
-        self.probe_until.is_some_and(|until| now.as_millisecond() < until)
+        let now = now.as_millisecond();
+        self.probe_until.is_some_and(|until| now < until && until <= latest_probe(now))
     }
 
     pub fn slow_since(&self) -> Option<Timestamp> {
@@ -103,8 +106,10 @@ impl Breaker {
 
     /// Returns until when the endpoint must not be called; `None` if it may be called now.
     pub fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
-        let held = self.pace.as_ref().map(|it| it.held_until).max(self.open_until);
-        held.and_then(|it| Timestamp::from_millisecond(it).ok()).filter(|it| now < *it)
+        let now = now.as_millisecond();
+        let held = [self.pace.as_ref().map(|it| it.held_until), self.open_until].into_iter().flatten();
+        let held = held.filter(|it| now < *it && it - now <= FURTHEST_MS).max();
+        held.and_then(|it| Timestamp::from_millisecond(it).ok())
     }
 
     /// Takes the pace of `known` if it is newer: an earlier series never follows a later one.
@@ -129,4 +134,10 @@ impl Breaker {
         self.open_seconds = Some(seconds);
         self.probe_until = None;
     }
+}
+
+/// Returns the latest end of a probe in progress, in Unix milliseconds, for clocks that differ a
+/// little. A later end is from a clock that was ahead.
+pub(super) fn latest_probe(now: i64) -> i64 {
+    now.saturating_add(2 * PROBE_LIMIT.as_secs() * 1000)
 }

@@ -1,60 +1,22 @@
 //! The health of an endpoint and its effects: slow lane, circuit breaker, pace, disabling.
 //!
-//! It is stored in the subscription, which every batch reads anyway. A healthy endpoint costs no
-//! write.
+//! It is stored in the subscription, which every batch reads anyway. A healthy endpoint costs one
+//! write an hour.
 
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
-use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use jiff::Timestamp;
 
 use super::{
     super::{
         Error, Result, Store, Table,
         store::{SERVICE, key},
     },
-    DISABLED, DisabledReason, Subscription,
-    breaker::QUICK_ANSWERS,
+    DISABLED, DisabledReason, LastError, Subscription,
+    breaker::{PROBE_LIMIT, QUICK_ANSWERS, latest_probe},
     pk, sk,
 };
-
-/// After this time a probe's process is considered dead; it exceeds an attempt's duration.
-const PROBE_LIMIT: SignedDuration = SignedDuration::from_secs(20);
-/// The minimum time between writes of an endpoint's last success.
-const SUCCESS_STEP: SignedDuration = SignedDuration::from_mins(1);
-
-/// The results of the latest attempts, for administrators.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct LastOutcomes {
-    /// Up to a minute behind.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_success_at: Option<Timestamp>,
-    /// Up to some seconds behind.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_error: Option<LastError>,
-}
-
-impl LastOutcomes {
-    /// Whether a success at `now` should be written.
-    pub fn is_success_due(&self, now: Timestamp) -> bool {
-        self.last_success_at.is_none_or(|last| now.duration_since(last) >= SUCCESS_STEP)
-    }
-}
-
-/// Why an attempt failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LastError {
-    /// RFC 3339.
-    #[schema(value_type = String)]
-    pub at: Timestamp,
-    /// Null if there was no response.
-    pub status_code: Option<u16>,
-    pub message: Option<String>,
-}
 
 /// The effect of a failed attempt on its endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,27 +126,6 @@ impl Store {
         Ok(())
     }
 
-    /// Records the time of a success. Not versioned: any other change may overwrite it.
-    pub async fn touch_success(&self, subscription: &mut Subscription, now: Timestamp) -> Result<()> {
-        subscription.last.last_success_at = Some(now);
-        let touched = self
-            .client()
-            .update_item()
-            .table_name(self.name(Table::Control)?)
-            .set_key(Some(key(pk(&subscription.practicepass), sk(&subscription.partner_id))))
-            .update_expression("SET lastSuccessAt = :now")
-            .condition_expression("generation = :generation")
-            .expression_attribute_values(":now", text(now))
-            .expression_attribute_values(":generation", number(subscription.generation))
-            .send()
-            .await
-            .map_err(|error| Error::from_sdk(SERVICE, &error));
-        match touched {
-            Ok(_) | Err(Error::ConditionFailed) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Records that the endpoint took longer than the fast lane allows.
     pub async fn note_slow(&self, subscription: &mut Subscription, now: Timestamp) -> Result<()> {
         let change = "SET slowSince = if_not_exists(slowSince, :now) REMOVE quickAnswers";
@@ -198,9 +139,15 @@ impl Store {
     pub async fn take_probe(&self, subscription: &mut Subscription, now: Timestamp) -> Result<bool> {
         let Some(seen) = subscription.breaker.open_until else { return Ok(false) };
         let until = now.as_millisecond() + PROBE_LIMIT.as_secs() * 1000;
-        let values =
-            [(":seen", number(seen)), (":until", number(until)), (":now", number(now.as_millisecond()))];
-        let condition = "openUntil = :seen AND (attribute_not_exists(probeUntil) OR probeUntil <= :now)";
+        let now = now.as_millisecond();
+        let values = [
+            (":seen", number(seen)),
+            (":until", number(until)),
+            (":now", number(now)),
+            (":latest", number(latest_probe(now))),
+        ];
+        let condition = "openUntil = :seen AND (attribute_not_exists(probeUntil) OR probeUntil <= :now OR \
+            probeUntil > :latest)";
         let taken =
             self.change_subscription(subscription, "SET probeUntil = :until", condition, values).await?;
         subscription.breaker.probe_until = Some(until);

@@ -1,6 +1,6 @@
 //! Reads and writes subscriptions.
 
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use futures::future::try_join_all;
 use serde::Deserialize;
 
@@ -107,7 +107,9 @@ impl Store {
         Ok(practices)
     }
 
-    /// Returns a version that changes whenever the set of active subscriptions changes.
+    /// Returns a version that changes when a partner starts or ends a subscription.
+    ///
+    /// It lags if the process that made the change could not increase it.
     pub async fn subscriptions_version(&self) -> Result<i64> {
         #[derive(Deserialize)]
         struct Row {
@@ -117,19 +119,29 @@ impl Store {
         Ok(row.map_or(0, |row| row.version))
     }
 
-    /// Builds the write that increases the version of the active subscriptions.
-    fn subscriptions_changed_write(&self) -> Result<TransactWriteItem> {
-        let update = Update::builder()
+    /// Increases the version of the active subscriptions, after their set has changed.
+    ///
+    /// Not in the transaction of the change: of two transactions that write the same item, one is
+    /// canceled, and all partners share this item. If this fails, each schedule sees the change at
+    /// the start of its next run.
+    async fn tell_pollers(&self) -> Result<()> {
+        let told = self
+            .client()
+            .update_item()
             .table_name(self.name(Table::Control)?)
             .set_key(Some(key(VERSION.0, VERSION.1)))
             .update_expression("ADD version :one")
             .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
-            .build();
-        let update = update.map_err(|error| Error::Malformed(error.to_string()))?;
-        Ok(TransactWriteItem::builder().update(update).build())
+            .send()
+            .await;
+        if let Err(error) = told.map_err(|error| Error::from_sdk(SERVICE, &error)) {
+            tracing::warn!(%error, "the pollers were not told that the active subscriptions have changed");
+        }
+        Ok(())
     }
 
-    /// Writes a new subscription (version 1) or the next version, with `and` in one transaction.
+    /// Writes a new subscription (version 1) or one that becomes active again (its next version),
+    /// with `and` in one transaction; then the pollers are told.
     ///
     /// # Errors
     /// [`Error::ConditionFailed`] if another request wrote meanwhile, or a condition of `and`
@@ -139,6 +151,26 @@ impl Store {
         subscription: &Subscription,
         and: Option<TransactWriteItem>,
     ) -> Result<()> {
+        self.update_subscription(subscription, and).await?;
+        self.tell_pollers().await
+    }
+
+    /// The same for the next version of an active subscription.
+    ///
+    /// The set of active subscriptions stays the same, so no schedule reads its list again.
+    ///
+    /// # Errors
+    /// The same as for [`Self::save_subscription`].
+    pub async fn update_subscription(
+        &self,
+        subscription: &Subscription,
+        and: Option<TransactWriteItem>,
+    ) -> Result<()> {
+        let save = self.subscription_write(subscription)?;
+        self.transact([save].into_iter().chain(and).collect()).await
+    }
+
+    fn subscription_write(&self, subscription: &Subscription) -> Result<TransactWriteItem> {
         let put = Put::builder().table_name(self.name(Table::Control)?).set_item(Some(subscription.item()?));
         let before = subscription.version - 1;
         let put = if before == 0 {
@@ -148,9 +180,7 @@ impl Store {
                 .expression_attribute_values(":before", AttributeValue::N(before.to_string()))
         };
         let put = put.build().map_err(|error| Error::Malformed(error.to_string()))?;
-        let save = TransactWriteItem::builder().put(put).build();
-        let changed = self.subscriptions_changed_write()?;
-        self.transact([save, changed].into_iter().chain(and).collect()).await
+        Ok(TransactWriteItem::builder().put(put).build())
     }
 
     /// Returns the id of a partner's current or earlier subscription; `None` if there was none.
@@ -187,9 +217,8 @@ impl Store {
 
     /// Deletes this generation; `false` if it was already deleted.
     pub async fn delete_subscription(&self, subscription: &Subscription) -> Result<bool> {
-        let writes = vec![self.remove_subscription_write(subscription)?, self.subscriptions_changed_write()?];
-        match self.transact(writes).await {
-            Ok(()) => Ok(true),
+        match self.transact(vec![self.remove_subscription_write(subscription)?]).await {
+            Ok(()) => self.tell_pollers().await.map(|()| true),
             Err(Error::ConditionFailed) => Ok(false),
             Err(error) => Err(error),
         }
