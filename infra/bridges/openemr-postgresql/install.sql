@@ -289,8 +289,20 @@ exception when others then
     return bridge_follow_together(of, keys[:half], until) + bridge_follow_together(of, keys[half + 1:], until);
 end $follow$;
 
--- Applies these keys page by page: first together, then the remaining differences row by row. A row that fails is recorded and does not stop the others.
--- Returns how many rows changed, and the keys that were not reached before `until`.
+-- The keys whose rows differ. One whose EMR row cannot be read counts as different, so that applying it says why.
+create or replace function bridge_differing(of text, keys bigint[]) returns bigint[]
+language plpgsql as $$
+declare
+    half integer := cardinality(keys) / 2;
+begin
+    return array(select distinct d.key from bridge_differences(of, keys) d order by d.key);
+exception when data_exception then
+    if half = 0 then return keys; end if;
+    return bridge_differing(of, keys[:half]) || bridge_differing(of, keys[half + 1:]);
+end $$;
+
+-- Applies these keys page by page: together first, then row by row what still differs. A row that fails is recorded and does not stop the others.
+-- Returns how many rows changed, and the keys that had no turn before `until`.
 create or replace function bridge_follow_until(of text, keys bigint[], until timestamptz, tried boolean, out done bigint, out rest bigint[])
 language plpgsql set jit = off as $$
 declare
@@ -309,7 +321,7 @@ begin
         end if;
         page := keys[here:here + many - 1];
         done := done + bridge_follow_together(of, page, until);
-        for it in select distinct d.key from bridge_differences(of, page) d order by d.key loop
+        foreach it in array bridge_differing(of, page) loop
             if clock_timestamp() > until then
                 rest := rest || it;
                 continue;
@@ -753,9 +765,13 @@ begin
     return query
     select keys[cardinality(keys)], d.kind, count(d.key), min(d.key)
     from (select) page left join bridge_differences(of, keys) d on true group by d.kind;
-exception when syntax_error_or_access_rule_violation or data_exception then
-    -- `bridge_check` reports unreadable tables.
-    return;
+exception
+    when syntax_error_or_access_rule_violation then
+        -- `bridge_check` reports unreadable tables.
+        return;
+    when data_exception then
+        -- The pages after this one are compared all the same.
+        return query select keys[cardinality(keys)], 'a row cannot be read', 1::bigint, keys[1];
 end $$;
 
 -- Returns all findings except differing rows; no row if there are none.
@@ -876,7 +892,7 @@ begin
     if compared > 0 then
         -- A row that another transaction has locked is recorded, and does not stop the others.
         perform set_config('lock_timeout', least(100, 1000 * nullif(extract(epoch from limit_before::interval), 0))::integer::text, true);
-        busy := bridge_busy(of, array(select distinct d.key from bridge_differences(of, keys) d));
+        busy := bridge_busy(of, bridge_differing(of, keys));
         -- Skip a row whose record a retry has locked: the retry applies or keeps it, and recording it again would wait for the retry.
         perform bridge_note(of, array(select k.key from unnest(busy) k (key) where not exists (
                 select 1 from bridge_failures f where f.apply = of and f.key = k.key and f.ctid <> all (noted))),

@@ -98,7 +98,7 @@ $$;
 -- One value of a series' rule, which OpenEMR stores as a serialized PHP array: `s:17:"event_repeat_freq";s:1:"1";`
 create or replace function emr_rule(written text, name text) returns text
 language sql immutable parallel safe as $$
-    select (regexp_match(written, '"' || name || '";(?:s:[0-9]+:"([^"]*)"|i:([0-9]+))'))[1]
+    select coalesce(found[1], found[2]) from regexp_match(written, '"' || name || '";(?:s:[0-9]+:"([^"]*)"|i:([0-9]+))') found
 $$;
 
 -- The dates of a series between two dates, in order, without its exceptions. Kind 1: every n days, weeks, months, years or workdays
@@ -114,21 +114,28 @@ declare
     without text[] := string_to_array(coalesce(emr_rule(rule, 'exdate'), ''), ',');
     nth integer := least(emr_number(emr_rule(rule, 'event_repeat_on_num')), 100);
     weekday integer := least(emr_number(emr_rule(rule, 'event_repeat_on_day')), 100);
+    -- Days long past matter to nobody, and a series with a mistyped year has hundreds of thousands of them. More than the longest horizon and a year.
+    since date := until - 4500;
+    -- The last week before that in which the workdays are counted as in the first one.
+    week date;
 begin
+    if not isfinite(first) then return; end if;
     if kind = 1 and unit in ('0', '1', '2', '3') then
         -- Counted from the first date: a month that lacks the day uses its last day, and the next month uses the day again.
         return query
             select d from (
                 select (first + n * step * case unit when '0' then interval '1 day' when '1' then interval '1 week'
                     when '2' then interval '1 month' else interval '1 year' end)::date as d
-                from generate_series(0, (ends - first) / (step * case unit when '0' then 1 when '1' then 7 when '2' then 28 else 365 end)) n
+                from generate_series(greatest((since - first) / (step * case unit when '0' then 1 when '1' then 7 when '2' then 31 else 366 end), 0),
+                    (ends - first) / (step * case unit when '0' then 1 when '1' then 7 when '2' then 28 else 365 end)) n
             ) as days
             where d <= ends and to_char(d, 'YYYYMMDD') <> all (without) order by d;
     elsif kind = 1 and unit = '4' then
+        week := first + 7 * step * greatest((since - first) / (7 * step), 0);
         return query
             select d from (
                 select d::date, row_number() over (order by d) - 1 as n
-                from generate_series(first, ends, interval '1 day') d where extract(isodow from d) < 6
+                from generate_series(week, ends, interval '1 day') d where extract(isodow from d) < 6
             ) as days (d, n)
             where n % step = 0 and to_char(d, 'YYYYMMDD') <> all (without) order by d;
     elsif kind = 2 and nth between 1 and 5 and weekday between 0 and 6 then
@@ -142,13 +149,13 @@ begin
                         - ((extract(dow from month + interval '1 month' - interval '1 day')::integer - weekday + 7) % 7) * interval '1 day'
                 )::date as d
                 from (select date_trunc('month', first)::date + n * step * interval '1 month' as at
-                      from generate_series(0, (ends - first) / 28 / step + 1) n) as months,
+                      from generate_series(greatest((since - first) / 31 / step - 1, 0), (ends - first) / 28 / step + 1) n) as months,
                     lateral (select at::date as month) as begun
             ) as days
             where d between first and ends and to_char(d, 'YYYYMMDD') <> all (without) order by d;
     elsif kind = 3 then
         return query
-            select d::date from generate_series(first, ends, interval '1 day') d
+            select d::date from generate_series(greatest(first, since), ends, interval '1 day') d
             where (extract(dow from d)::integer + 1)::text = any (string_to_array(emr_rule(rule, 'event_repeat_freq'), ','))
               and to_char(d, 'YYYYMMDD') <> all (without) order by d;
     else
@@ -158,7 +165,8 @@ begin
 end $$;
 
 -- Time off: events that are not visits (blocks, whole days, series). `end_time` is on the next day unless it is after `start_time`. An event without
--- a provider closes the practice. Category 2 means that the provider is present. Series extend as far as visits can be booked.
+-- a provider closes the practice. Category 2 means that the provider is present. Series extend as far as visits can be booked. A duration beyond ten
+-- years is a mistake, and would take longer to write than the EMR may wait.
 create function emr_time_off(keys bigint[])
 returns table (event_id bigint, provider_id bigint, exception_date date, start_time time, end_time time, in_series boolean)
 language sql stable as $$
@@ -170,8 +178,8 @@ language sql stable as $$
     cross join lateral emr_dates(coalesce(e.pc_recurrtype, 0)::integer, e.pc_recurrspec::text, e."pc_eventDate"::date,
         e."pc_endDate"::date, bridge_reach()) d
     cross join lateral (select coalesce(e.pc_alldayevent::integer, 0) = 1 or e."pc_startTime" is null or e.pc_duration >= 86400 as whole) w
-    cross join lateral generate_series(0, case when whole then greatest((coalesce(e.pc_duration, 0) - 1) / 86400, 0) else 0 end) n
-    where e.pc_eid = any (keys) and e."pc_eventDate" is not null and coalesce(e.pc_eventstatus, 1) >= 0
+    cross join lateral generate_series(0, case when whole then least(greatest((coalesce(e.pc_duration, 0) - 1) / 86400, 0), case when coalesce(e.pc_recurrtype, 0) = 0 then 3700 else 6 end) else 0 end) n
+    where e.pc_eid = any (keys) and e."pc_eventDate"::date between date '0001-01-01' and date '9999-12-31' and coalesce(e.pc_eventstatus, 1) >= 0
       and emr_status(e.pc_apptstatus::text) not in ('Cancelled', 'NoShow')
       and e.pc_catid <> 2 and (e.pc_duration > 0 or e.pc_alldayevent::integer = 1)
       and (coalesce(e.pc_aid::text, '') in ('', '0') or exists (select 1 from public.users u where u.id = emr_number(e.pc_aid::text)))
@@ -320,8 +328,12 @@ language sql stable as $$
     with events as (
         select e.pc_eid::text as key, e.pc_recurrtype as kind, e.pc_recurrspec::text as rule, e.pc_eventstatus as status, e.pc_catid as category,
             nullif(nullif(e.pc_aid::text, ''), '0') as provider, nullif(nullif(e.pc_pid::text, ''), '0') as patient, e.pc_room::text as room,
-            e."pc_eventDate"::date as begins, e."pc_endDate"::date as ends
+            e."pc_eventDate"::date as begins, e."pc_endDate"::date as ends, e.pc_duration::bigint as duration
         from public.openemr_postcalendar_events e)
+    select 'date outside of the calendar', key from events where begins not between date '0001-01-01' and date '9999-12-31'
+    union all
+    select 'duration of more than ten years, or a week in a series', key from events where duration > case kind when 0 then 319680000 else 604800 end
+    union all
     select 'unknown recurrence rule', key from events
     where kind <> 0 and status >= 0 and coalesce(ends, current_date) >= current_date and not (
         kind = 1 and coalesce(emr_rule(rule, 'event_repeat_freq_type'), '') in ('0', '1', '2', '3', '4')
