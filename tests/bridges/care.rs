@@ -156,6 +156,30 @@ async fn a_load_resumes_and_copies_each_row_once_despite_failures() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_booked_until_all_rows_are_copied() {
+    let (office, mut emr) = attached().await;
+    let bridge = shared::tenant::Bridge::named("openemr-postgresql").unwrap();
+    bridge.remove(&office.db).await.unwrap();
+    run(&mut emr, &event(5, "1", "1002", "2026-03-10", "10:00", 30)).await;
+    bridge.install(&office.db).await.unwrap();
+    let day_ago = office.app.clock.now() - jiff::SignedDuration::from_hours(24);
+    assert!(!bridge::is_due(&office.db, day_ago).await.unwrap(), "a copy under way is not compared");
+    // Interrupted before the events.
+    assert!(!bridge::load(&office.db, true, |_| false).await.unwrap().is_whole);
+    assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", "10:00")).await.0, 503);
+    assert!(bridge::load(&office.db, true, |_| true).await.unwrap().is_whole);
+    assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", "10:00")).await, (409, json!("PROVIDER_CONFLICT")));
+    assert_eq!(office.integer("select count(*) from log").await, 0);
+    // Attaching again later repairs, and partners hear of what it repairs.
+    run_sql(&office.db, "alter table public.openemr_postcalendar_events disable trigger user").await;
+    run(&mut emr, &event(5, "2", "1001", "2031-03-10", "10:00", 30)).await;
+    run_sql(&office.db, "alter table public.openemr_postcalendar_events enable trigger user").await;
+    bridge::load(&office.db, true, |_| true).await.unwrap();
+    assert_eq!(office.integer("select count(*) from log where table_name = 'visits'").await, 1);
+    clean(&office).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rooms_follow_those_of_the_emr() {
     let (office, mut emr) = attached().await;
     run(

@@ -509,6 +509,9 @@ create or replace function bridge_visit_begins() returns trigger
 language plpgsql set search_path = partner_api, pg_temp as $$
 begin
     if current_setting('partner_api.writing', true) is distinct from 'emr' then
+        if (select loaded_at from bridge) is null then
+            raise cannot_connect_now using message = 'the rows of the EMR are still being copied';
+        end if;
         if tg_op = 'UPDATE' and exists (select 1 from bridge_failures where apply = 'bridge_apply_event' and key = new.visit_id) then
             raise serialization_failure using message = 'the EMR has changed this row';
         end if;
@@ -798,7 +801,7 @@ exception when others then
 end $$;
 
 -- Compares the next rows, at most `most`, and corrects ours. It continues where the previous call ended, unless that was more than an hour ago. Each row
--- is tried once; a row that fails is recorded. With `loading`, partners get no events.
+-- has one turn: a row that fails is recorded. With `loading`, partners get no events, but only until all rows were copied once.
 create or replace function bridge_go_on(most bigint, loading boolean, out compared bigint, out repaired bigint, out is_whole boolean)
 language plpgsql as $$
 declare
@@ -815,6 +818,7 @@ begin
         here.after := -1;
         perform bridge_keep_ids();
     end if;
+    loading := loading and here.loaded_at is null;
     of := (bridge_turns())[here.turn];
     perform set_config('partner_api.writing', 'emr', true);
     perform set_config('partner_api.loading', case when loading then 'on' else '' end, true);
@@ -843,7 +847,8 @@ begin
         perform bridge_renew();
         perform set_config('partner_api.writing', '', true);
     end if;
-    update bridge set turn = here.turn, after = here.after, went_on_at = case when not is_whole then now() end;
+    update bridge set turn = here.turn, after = here.after, went_on_at = case when not is_whole then now() end,
+        loaded_at = coalesce(loaded_at, case when is_whole then now() end);
     perform set_config('partner_api.writing', '', true);
     perform set_config('partner_api.loading', '', true);
 end $$;

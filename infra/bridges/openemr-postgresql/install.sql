@@ -508,6 +508,9 @@ declare
     provider_from time := coalesce(new.provider_time, new.visit_time);
     booked_from timestamp := new.visit_date + provider_from + case when provider_from < new.visit_time then interval '1 day' else interval '0' end;
 begin
+    if (select loaded_at from bridge) is null then
+        raise cannot_connect_now using message = 'the rows of the EMR are still being copied';
+    end if;
     -- Time off that was committed after the caller read the calendar.
     if new.status not in ('Cancelled', 'NoShow', 'Deleted') and exists (
         select 1 from schedule_exceptions x join bridge_time_off b on b.exception_id = x.exception_id
@@ -857,7 +860,7 @@ begin
 end $$;
 
 -- Compares the next rows, at most `most`, and corrects ours. It continues where the previous call ended, unless that was more than an hour ago. Each row
--- is tried once; a row that fails is recorded. With `loading`, partners get no events.
+-- has one turn: a row that fails is recorded. With `loading`, partners get no events, but only until all rows were copied once.
 create or replace function bridge_go_on(most bigint, loading boolean, out compared bigint, out repaired bigint, out is_whole boolean)
 language plpgsql as $$
 declare
@@ -875,6 +878,7 @@ begin
         here.turn := 1;
         here.after := -1;
     end if;
+    loading := loading and here.loaded_at is null;
     of := (bridge_turns())[here.turn];
     perform set_config('partner_api.writing', 'emr', true);
     perform set_config('partner_api.loading', case when loading then 'on' else '' end, true);
@@ -921,7 +925,8 @@ begin
         perform bridge_renew();
         perform set_config('partner_api.writing', '', true);
     end if;
-    update bridge set turn = here.turn, after = here.after, went_on_at = case when not is_whole then now() end;
+    update bridge set turn = here.turn, after = here.after, went_on_at = case when not is_whole then now() end,
+        loaded_at = coalesce(loaded_at, case when is_whole then now() end);
     perform set_config('partner_api.writing', '', true);
     perform set_config('partner_api.loading', '', true);
 end $$;

@@ -17,6 +17,13 @@ alter table bridge add column if not exists visits_above bigint not null default
     add column if not exists patients_above bigint not null default 0,
     -- When both sides were last compared as a whole.
     add column if not exists checked_at timestamptz;
+-- When all rows of the EMR were first copied. The API books nothing before that: it would not see the visits that are still missing.
+do $$ begin
+    if not exists (select 1 from pg_attribute where attrelid = 'bridge'::regclass and attname = 'loaded_at' and not attisdropped) then
+        alter table bridge add column loaded_at timestamptz;
+        update bridge set loaded_at = now() where went_on_at is null;
+    end if;
+end $$;
 -- The last day that can be booked today, plus a month.
 create or replace function bridge_reach() returns date
 language sql stable as $$ select current_date + coalesce(max(horizon_days), 365)::integer + 31 from tenant_identity $$;

@@ -147,14 +147,19 @@ pub async fn catch_up(db: &TenantDb, mut goes_on: impl FnMut() -> bool) -> Resul
 
 /// Whether an attached practice has not been compared with its EMR since `before`.
 ///
+/// Not while the EMR's rows are still being copied, unless that was given up: most would be missing.
+///
 /// # Errors
 /// As [`load`].
 pub async fn is_due(db: &TenantDb, before: Timestamp) -> Result<bool> {
     let mut conn = db.connection().await?;
-    Ok(on!(&mut conn, |c| sqlx::query_scalar("select coalesce(checked_at <= $1, true) from bridge")
-        .bind(before.to_sqlx())
-        .fetch_one(c)
-        .await)?)
+    Ok(on!(&mut conn, |c| sqlx::query_scalar(
+        "select coalesce(loaded_at is not null or went_on_at < now() - interval '1 hour', false) \
+         and coalesce(checked_at <= $1, true) from bridge"
+    )
+    .bind(before.to_sqlx())
+    .fetch_one(c)
+    .await)?)
 }
 
 /// Records that an attached practice was compared with its EMR.
