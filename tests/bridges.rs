@@ -332,10 +332,26 @@ async fn attaching_names_missing_grants_and_detaching_restores_the_emr() {
     let left = "select count(*) from pg_class where relnamespace = 'partner_api'::regnamespace and (relname \
         like 'bridge%' or relname like 'emr%')";
     assert_eq!(text(&mut owner, left).await, "0");
-    // It can be attached again.
+    // It can be attached again, whatever staff have changed meanwhile.
     bridge.install(&db).await.unwrap();
     bridge::load(&db, false, |_| true).await.unwrap();
     assert_eq!(bridge::check(&db).await.unwrap(), Vec::new());
+    run(&mut owner, &event(5, "1", "1001", "2030-03-10", "10:00", 30)).await;
+    run(&mut owner, &event(8, "1", "", "2030-03-11", "12:00", 60)).await;
+    let rooms = "select count(*) from partner_api.resources";
+    let before = text(&mut owner, rooms).await;
+    bridge.remove(&db).await.unwrap();
+    run(&mut owner, "delete from openemr_postcalendar_events; delete from patient_data where pid = 1003").await;
+    let plan = bridge.plan(&db).await.unwrap();
+    assert_eq!((plan.patients, plan.events), (2, 0), "a copy of a row that the EMR deleted is no stranger");
+    bridge.install(&db).await.unwrap();
+    bridge::load(&db, true, |_| true).await.unwrap();
+    assert_eq!(bridge::check(&db).await.unwrap(), Vec::new());
+    assert_eq!(text(&mut owner, rooms).await, before, "no room is there twice");
+    let off = "select count(*) from partner_api.schedule_exceptions";
+    assert_eq!(text(&mut owner, off).await, "0", "time off that the EMR has deleted");
+    let visits = "select count(*) from partner_api.visits where status <> 'Deleted'";
+    assert_eq!(text(&mut owner, visits).await, "0");
 }
 
 #[tokio::test]

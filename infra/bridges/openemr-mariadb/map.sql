@@ -385,13 +385,13 @@ begin
     if exists (select 1 from bridge) then return 0; end if;
     if exists (select 1 from patients) then
         strangers := (select count(*) from patients p left join patient_data d on d.pid = p.patient_id
-            where d.pid is null
-               or p.first_name <> coalesce(d.fname, '') and p.last_name <> coalesce(d.lname, '') and p.dob is distinct from emr_date(d."DOB"));
+            where d.pid is null and p.patient_id > coalesce((select last_patient from detached), -1)
+               or d.pid is not null and p.first_name <> coalesce(d.fname, '') and p.last_name <> coalesce(d.lname, '') and p.dob is distinct from emr_date(d."DOB"));
     end if;
     if exists (select 1 from visits) then
         strangers := strangers + (select count(*) from visits v left join openemr_postcalendar_events e on e.pc_eid = v.visit_id
-            where v.status <> 'Deleted' and (e.pc_eid is null
-               or emr_number(e.pc_pid) is distinct from v.patient_id and emr_date(e."pc_eventDate") is distinct from v.visit_date));
+            where v.status <> 'Deleted' and (e.pc_eid is null and v.visit_id > coalesce((select last_visit from detached), -1)
+               or e.pc_eid is not null and emr_number(e.pc_pid) is distinct from v.patient_id and emr_date(e."pc_eventDate") is distinct from v.visit_date));
     end if;
     return strangers;
 end $$;

@@ -17,6 +17,14 @@ drop view if exists emr_providers, emr_visit_types, emr_rooms;
 drop function if exists emr_dates(integer, text, date, date, date), emr_rule(text, text), emr_status(text), emr_number(text), emr_date(text), emr_time(text);
 drop server if exists partner_api_emr cascade;
 drop function if exists bridge_connect(text, integer, text, text, text, text, text), bridge_alter(text, text[], jsonb), bridge_remote(text), bridge_session();
+-- A bridge that comes back continues with these.
+create table if not exists detached (last_visit bigint not null, last_patient bigint not null);
+create table if not exists detached_rooms (room text not null, resource_id bigint not null);
+create table if not exists detached_time_off (event_id bigint not null, exception_id bigint not null);
+delete from detached;
+insert into detached select coalesce((select max(visit_id) from visits), 0), coalesce((select max(patient_id) from patients), 0);
+insert into detached_rooms select room, resource_id from bridge_rooms;
+insert into detached_time_off select event_id, exception_id from bridge_time_off;
 drop table if exists bridge_tokens, bridge_pulled, bridge_failures, bridge_time_off, bridge_categories, bridge_rooms, bridge;
 drop type if exists bridge_span;
 drop function if exists bridge_reach();

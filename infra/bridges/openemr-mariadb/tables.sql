@@ -42,6 +42,17 @@ create table if not exists bridge_time_off (
     exception_id bigint primary key references schedule_exceptions (exception_id) on delete cascade
 );
 create index if not exists bridge_time_off_by_event on bridge_time_off (event_id);
+-- What a bridge that was removed had copied, so that one that comes back continues with it: without this, every room would be there twice, and
+-- time off that the EMR has deleted meanwhile would stay for good. Rows with ids up to these are copies of the EMR's, even if it has deleted them.
+create table if not exists detached (last_visit bigint not null, last_patient bigint not null);
+create table if not exists detached_rooms (room text not null, resource_id bigint not null);
+create table if not exists detached_time_off (event_id bigint not null, exception_id bigint not null);
+insert into bridge_rooms (room, resource_id)
+select d.room, d.resource_id from detached_rooms d join resources r on r.resource_id = d.resource_id on conflict do nothing;
+insert into bridge_time_off (event_id, exception_id)
+select d.event_id, d.exception_id from detached_time_off d join schedule_exceptions x on x.exception_id = d.exception_id on conflict do nothing;
+delete from detached_rooms;
+delete from detached_time_off;
 -- A time off, as checks read it. A null time means the whole day.
 do $$ begin
     if to_regtype('partner_api.bridge_span') is null then

@@ -381,8 +381,8 @@ create or replace view bridge_ungranted (emr_table, statement) as
 create function emr_strangers() returns bigint
 language sql stable as $$
     select (select count(*) from patients p left join emr_patients(array(select patient_id from patients)) e on e.patient_id = p.patient_id
-            where e.patient_id is null or p.first_name <> e.first_name and p.last_name <> e.last_name and p.dob is distinct from e.dob)
+            where e.patient_id is null and p.patient_id > coalesce((select last_patient from detached), -1) or p.first_name <> e.first_name and p.last_name <> e.last_name and p.dob is distinct from e.dob)
         + (select count(*) from visits v left join emr_visits(array(select visit_id from visits)) e on e.visit_id = v.visit_id
-            where v.status <> 'Deleted' and (e.visit_id is null or e.patient_id <> v.patient_id and e.visit_date <> v.visit_date))
+            where v.status <> 'Deleted' and (e.visit_id is null and v.visit_id > coalesce((select last_visit from detached), -1) or e.patient_id <> v.patient_id and e.visit_date <> v.visit_date))
     where not exists (select 1 from bridge)
 $$;

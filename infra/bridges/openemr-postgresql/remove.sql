@@ -10,6 +10,14 @@ begin
         execute format('drop function if exists %s cascade', it.name);
     end loop;
 end $$;
+-- A bridge that comes back continues with these.
+create table if not exists detached (last_visit bigint not null, last_patient bigint not null);
+create table if not exists detached_rooms (room text not null, resource_id bigint not null);
+create table if not exists detached_time_off (event_id bigint not null, exception_id bigint not null);
+delete from detached;
+insert into detached select coalesce((select max(visit_id) from visits), 0), coalesce((select max(patient_id) from patients), 0);
+insert into detached_rooms select room, resource_id from bridge_rooms;
+insert into detached_time_off select event_id, exception_id from bridge_time_off;
 drop view if exists bridge_ungranted, bridge_grants, bridge_watched;
 drop table if exists bridge_late, bridge_failures, bridge_time_off, bridge_rooms, bridge;
 -- From now on, the API's new rows get ids that the EMR does not assign, so that a bridge that is attached again recognizes them.
