@@ -382,7 +382,12 @@ begin
     rows := coalesce(rows, emr_read_events(id, id));
     select * into e from emr_visits(rows);
 
-    delete from schedule_exceptions x using bridge_time_off b where b.event_id = id and x.exception_id = b.exception_id;
+    -- Until nothing is left, as in the other bridge.
+    loop
+        with gone as (delete from bridge_time_off b where b.event_id = id returning b.exception_id)
+        delete from schedule_exceptions x using gone where x.exception_id = gone.exception_id;
+        exit when not exists (select 1 from bridge_time_off b where b.event_id = id);
+    end loop;
     if e.visit_id is null then
         with off as materialized (
             select nextval(pg_get_serial_sequence('partner_api.schedule_exceptions', 'exception_id')) as exception_id, o.*

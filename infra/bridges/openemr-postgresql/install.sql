@@ -154,7 +154,12 @@ begin
     select * into v from visits where visit_id = id for no key update;
     select * into e from emr_visits(array[id]);
 
-    delete from schedule_exceptions x using bridge_time_off b where b.event_id = id and x.exception_id = b.exception_id;
+    -- Until nothing is left: a repair or retry that this waited for has put its own rows in place of those it deleted, of an older state.
+    loop
+        with gone as (delete from bridge_time_off b where b.event_id = id returning b.exception_id)
+        delete from schedule_exceptions x using gone where x.exception_id = gone.exception_id;
+        exit when not exists (select 1 from bridge_time_off b where b.event_id = id);
+    end loop;
     if e.visit_id is null then
         perform bridge_add_time_off(array[id]);
         update visits set status = 'Deleted', updated_at = now() where visit_id = id and status <> 'Deleted';
