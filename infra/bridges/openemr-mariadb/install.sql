@@ -261,6 +261,9 @@ $$;
 
 create or replace function bridge_apply_provider(id bigint) returns void
 language plpgsql as $$
+declare
+    is_new boolean := not exists (select 1 from providers where provider_id = id);
+    events bigint[];
 begin
     insert into providers as p (provider_id, name, title, specialty, active)
     select provider_id, name, title, specialty, active from emr_providers where provider_id = id
@@ -271,6 +274,10 @@ begin
     if not found then
         update providers set active = false
         where provider_id = id and active and not exists (select 1 from emr_providers where provider_id = id);
+    elsif is_new and coalesce(current_setting('partner_api.loading', true), '') <> 'on' then
+        -- Events that name a user who did not exist yet: an import need not write users first.
+        execute format('select array_agg(pc_eid) from openemr_postcalendar_events where pc_aid = %L', id::text) into events;
+        perform bridge_note('bridge_apply_event', event, 'its provider is new') from unnest(events) event;
     end if;
 end $$;
 
@@ -381,6 +388,12 @@ begin
     select * into v from visits where visit_id = id for no key update;
     rows := coalesce(rows, emr_read_events(id, id));
     select * into e from emr_visits(rows);
+    if e.visit_id is null then
+        -- The change that registered its patient may still wait to be applied. As time off, the visit would stay unknown to partners.
+        perform bridge_apply_patient(emr_number(r.pc_pid)) from unnest(rows) r
+        where emr_number(r.pc_pid) > 0 and not exists (select 1 from patients p where p.patient_id = emr_number(r.pc_pid));
+        if found then select * into e from emr_visits(rows); end if;
+    end if;
 
     -- Until nothing is left, as in the other bridge.
     loop

@@ -17,6 +17,8 @@ end $$;
 
 create or replace function bridge_apply_provider(id bigint) returns void
 language plpgsql as $$
+declare
+    is_new boolean := not exists (select 1 from providers where provider_id = id);
 begin
     insert into providers as p (provider_id, name, title, specialty, active)
     select e.provider_id, e.name, e.title, e.specialty, e.active from emr_providers(array[id]) e
@@ -27,6 +29,10 @@ begin
     if not found then
         update providers set active = false
         where provider_id = id and active and not exists (select 1 from emr_providers(array[id]));
+    elsif is_new and not bridge_is_loading() then
+        -- Events that name a user who did not exist yet: an import need not write users first.
+        perform bridge_follow('bridge_apply_event', array(select event_id from emr_events_with(id)),
+            clock_timestamp() + least(interval '200 ms', nullif(current_setting('lock_timeout')::interval, '0')), false);
     end if;
 end $$;
 
@@ -130,7 +136,9 @@ declare
 begin
     with off as materialized (
         select nextval(pg_get_serial_sequence('partner_api.schedule_exceptions', 'exception_id')) as exception_id, o.*
-        from emr_time_off(events) o where not exists (select 1 from bridge_time_off b where b.event_id = o.event_id)),
+        from emr_time_off(events) o where not exists (select 1 from bridge_time_off b where b.event_id = o.event_id)
+          -- It is a visit as soon as its patient is copied, which `bridge_apply_event` does.
+          and not exists (select 1 from emr_patients_ahead(events) a where a.event_id = o.event_id)),
     made as (
         insert into schedule_exceptions (exception_id, provider_id, exception_date, kind, start_time, end_time)
         select exception_id, provider_id, exception_date, 'off', start_time, end_time from off),
@@ -153,6 +161,11 @@ begin
     -- Lock our row first, then read the EMR's: a change that was open until now is then read as it was committed.
     select * into v from visits where visit_id = id for no key update;
     select * into e from emr_visits(array[id]);
+    if e.visit_id is null then
+        -- The change that registered its patient may still wait to be applied. As time off, the visit would stay unknown to partners.
+        perform bridge_apply_patient(a.patient_id) from emr_patients_ahead(array[id]) a;
+        if found then select * into e from emr_visits(array[id]); end if;
+    end if;
 
     -- Until nothing is left: a repair or retry that this waited for has put its own rows in place of those it deleted, of an older state.
     loop

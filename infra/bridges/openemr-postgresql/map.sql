@@ -88,6 +88,18 @@ language sql stable as $$ select e.pc_eid::bigint from public.openemr_postcalend
 create function emr_events_of(type_id bigint) returns table (event_id bigint)
 language sql stable as $$ select e.pc_eid::bigint from public.openemr_postcalendar_events e where e.pc_catid = type_id $$;
 
+-- The events of a provider.
+create function emr_events_with(provider_id bigint) returns table (event_id bigint)
+language sql stable as $$ select e.pc_eid::bigint from public.openemr_postcalendar_events e where e.pc_aid::text = provider_id::text $$;
+
+-- The patients whom events name and whom our table lacks, although the EMR has them.
+create function emr_patients_ahead(keys bigint[]) returns table (event_id bigint, patient_id bigint)
+language sql stable as $$
+    select e.pc_eid::bigint, d.pid::bigint from public.openemr_postcalendar_events e
+    join public.patient_data d on d.pid = emr_number(e.pc_pid::text)
+    where e.pc_eid = any (keys) and not exists (select 1 from patients p where p.patient_id = d.pid)
+$$;
+
 -- The series that can have days after a date.
 create function emr_series(after date) returns table (event_id bigint)
 language sql stable as $$
