@@ -608,15 +608,19 @@ for each row when (current_setting('partner_api.writing', true) is distinct from
 create or replace trigger write_through before insert or update on visits
 for each row when (current_setting('partner_api.writing', true) is distinct from 'emr') execute function bridge_visit_changes();
 
--- Creates the triggers on the EMR's tables: one for each kind of statement, with a function for each table. The EMR's statement calls only
--- this function, which catches every error, even in code that does not compile, and records the rows. A transaction of the EMR
--- spends at most 300 ms on waits and on statements of many rows; further rows are recorded. Nothing depends on the EMR's columns, so its
--- upgrades work. Recreated triggers are enabled.
+-- Creates the triggers on the EMR's tables: one for each kind of statement, with a function for each table. The EMR's statement runs only into
+-- this function, which catches every error behind it, including code that does not compile, and records the rows. A transaction of the EMR
+-- spends at most 300 ms on waits and on statements of many rows; later rows are recorded. Nothing depends on the EMR's columns, so its
+-- upgrades work. Recreated triggers are enabled. A trigger that is as it should be is left alone, so renewing the bridge locks no table of the EMR.
+-- Others are created on all tables at once, or on none: the EMR's statements would queue behind a lock that waits, and one that wrote to the first
+-- table while we wait for the second would deadlock with us, and could be the one that fails.
 create or replace function bridge_watch() returns void
 language plpgsql as $watch$
 declare
     it bridge_watched;
     key text;
+    missing text := '';
+    limit_before text := current_setting('lock_timeout');
 begin
     for it in select * from bridge_watched loop
         key := case when it.key = '' then '0' else quote_ident(it.key) end;
@@ -674,13 +678,32 @@ begin
                 return null;
             end $$ $hook$,
             replace(it.apply, 'bridge_apply_', ''), key, it.apply);
-        execute format('create or replace trigger partner_api_inserts after insert on %1$s referencing new table as new_rows
+        continue when 3 = (
+            select count(*) from pg_trigger t
+            where t.tgrelid = to_regclass(it.emr_table) and t.tgname in ('partner_api_inserts', 'partner_api_updates', 'partner_api_deletes')
+              and t.tgenabled = 'O' and t.tgfoid = to_regproc(format('partner_api.bridge_hook_%s', replace(it.apply, 'bridge_apply_', '')))
+              -- After statements of one kind, with their rows.
+              and t.tgtype = case t.tgname when 'partner_api_inserts' then 4 when 'partner_api_updates' then 16 else 8 end
+              and (t.tgnewtable is not null) = (t.tgname <> 'partner_api_deletes') and (t.tgoldtable is not null) = (t.tgname <> 'partner_api_inserts'));
+        missing := missing || format('create or replace trigger partner_api_inserts after insert on %1$s referencing new table as new_rows
                 for each statement execute function partner_api.bridge_hook_%2$s();
             create or replace trigger partner_api_updates after update on %1$s referencing old table as old_rows new table as new_rows
                 for each statement execute function partner_api.bridge_hook_%2$s();
             create or replace trigger partner_api_deletes after delete on %1$s referencing old table as old_rows
-                for each statement execute function partner_api.bridge_hook_%2$s()', it.emr_table, replace(it.apply, 'bridge_apply_', ''));
+                for each statement execute function partner_api.bridge_hook_%2$s();', it.emr_table, replace(it.apply, 'bridge_apply_', ''));
     end loop;
+    for attempt in 1..40 loop
+        exit when missing = '';
+        begin
+            perform set_config('lock_timeout', '50ms', true);
+            execute missing;
+            exit;
+        exception when lock_not_available then
+            if attempt = 40 then raise; end if;
+            perform pg_sleep(0.05);
+        end;
+    end loop;
+    perform set_config('lock_timeout', limit_before, true);
 end $watch$;
 select bridge_watch();
 

@@ -3,12 +3,23 @@
 set local search_path = partner_api;
 do $$
 declare
-    it record;
+    limit_before text := current_setting('lock_timeout');
+    statements text := (
+        select coalesce(string_agg(format('drop function if exists %s cascade;', p.oid::regprocedure), ' '), '') from pg_proc p
+        where pronamespace = 'partner_api'::regnamespace and (proname like 'bridge\_%' or proname like 'emr\_%'));
 begin
-    for it in select p.oid::regprocedure as name from pg_proc p
-        where pronamespace = 'partner_api'::regnamespace and (proname like 'bridge\_%' or proname like 'emr\_%') loop
-        execute format('drop function if exists %s cascade', it.name);
+    -- All at once or none: `bridge_watch` says why.
+    for attempt in 1..40 loop
+        begin
+            perform set_config('lock_timeout', '50ms', true);
+            execute statements;
+            exit;
+        exception when lock_not_available then
+            if attempt = 40 then raise; end if;
+            perform pg_sleep(0.05);
+        end;
     end loop;
+    perform set_config('lock_timeout', limit_before, true);
 end $$;
 -- A bridge that comes back continues with these.
 create table if not exists detached (last_visit bigint not null, last_patient bigint not null);
