@@ -273,6 +273,36 @@ async fn the_daily_comparison_reports_differences_and_extends_series() {
     assert_eq!(problems(&office).await, [("bridge".to_owned(), 4)]);
 }
 
+/// Each provider's lunch is a series without an end; all get a new day every night.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_series_are_extended_within_the_limits_of_the_nightly_run() {
+    let (office, mut emr) = attached().await;
+    let rule = "a:6:{s:17:\"event_repeat_freq\";s:1:\"1\";s:22:\"event_repeat_freq_type\";s:1:\"0\";}";
+    run(
+        &mut emr,
+        &format!(
+            "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", \
+                pc_duration, \"pc_startTime\", pc_recurrtype, pc_recurrspec)
+             select 8, '2', '', current_date - 400, 3600, '12:00', 1, '{rule}' from generate_series(1, 120)"
+        ),
+    )
+    .await;
+    bridge::catch_up(&office.db, || true).await.unwrap();
+    let last = "delete from schedule_exceptions where exception_date > bridge_reach() - 1;
+        update bridge set renewed_until = bridge_reach() - 1";
+    run_sql(&office.db, last).await;
+    // A change by staff under way extends its series itself.
+    run(&mut emr, "begin; update openemr_postcalendar_events set pc_hometext = 'x' where pc_eid = 1").await;
+    // The poller's statements may take 4.5 s.
+    let begun = std::time::Instant::now();
+    let first = office.integer("select done from bridge_renew_some(-1, 50)").await;
+    assert!(begun.elapsed() < std::time::Duration::from_millis(4_500), "{:?}", begun.elapsed());
+    let rest = bridge::renew(&office.db).await.unwrap();
+    assert!((119..=120).contains(&(first + rest)), "{first} {rest}");
+    run(&mut emr, "commit").await;
+    clean(&office).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trial_detects_writes_lost_in_both_directions() {
     let (office, mut emr) = attached().await;

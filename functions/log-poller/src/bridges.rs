@@ -126,10 +126,18 @@ pub async fn look_after(
 
 async fn compare(db: &TenantDb) -> Result<Vec<String>, PracticeError> {
     let findings = bridge::check(db).await?;
-    let renewed = bridge::renew(db).await?;
-    tracing::info!(practice = %db.practicepass(), renewed, "compared with its EMR");
     // Leave out the examples, which can contain patients' names.
-    Ok(findings.into_iter().map(|Finding { finding, count, .. }| format!("{finding}: {count}")).collect())
+    let mut words: Vec<String> =
+        findings.into_iter().map(|Finding { finding, count, .. }| format!("{finding}: {count}")).collect();
+    match bridge::renew(db).await {
+        Ok(renewed) => tracing::info!(practice = %db.practicepass(), renewed, "compared with its EMR"),
+        // The findings are recorded all the same, and this is one: absences of staff would be booked.
+        Err(error) => {
+            tracing::error!(practice = %db.practicepass(), %error, "series of the EMR were not extended");
+            words.push("series of the EMR could not be extended".to_owned());
+        }
+    }
+    Ok(words)
 }
 
 /// A damaged bridge cannot be compared; a database that is down is reported by the poller.

@@ -753,33 +753,53 @@ begin
     return query select 'EMR value without a meaning here: ' || n.what, count(*), min(n.key) from bridge_not_understood() n group by 1;
 end $$;
 
--- Extends series to the last day that can be booked today; returns the number of events that got more days.
-create or replace function bridge_renew() returns bigint
+-- Extends the next series after `after`, at most `most`, as far as can be booked today. Returns how many got more days, and the last one; none after the
+-- last page. Meanwhile no pull applies a change of these series.
+create or replace function bridge_renew_some(after bigint, most bigint, out done bigint, out last bigint)
 language plpgsql as $$
 declare
-    it bigint;
-    done bigint := 0;
     before date := (select renewed_until from bridge);
     series openemr_postcalendar_events[];
 begin
+    perform bridge_enter();
+    perform pg_advisory_xact_lock(20926, 0);
     perform bridge_news(1);
     series := array(select e from openemr_postcalendar_events e where e.pc_recurrtype <> 0);
-    perform set_config('partner_api.writing', 'emr', true);
-    for it in
-        select distinct e.event_id from emr_time_off(series) e
-        where e.in_series and e.exception_date > before
+    series := array(select s from unnest(series) s where s.pc_eid > after order by s.pc_eid limit most);
+    last := (series[cardinality(series)]).pc_eid;
+    done := 0;
+    if last is null then
+        update bridge set renewed_until = bridge_reach();
+        return;
+    end if;
+    with off as materialized (
+        select nextval(pg_get_serial_sequence('partner_api.schedule_exceptions', 'exception_id')) as exception_id, o.*
+        from emr_time_off(series) o
+        where o.in_series and o.exception_date > before
           and not exists (select 1 from bridge_time_off b join schedule_exceptions x on x.exception_id = b.exception_id
-                          where b.event_id = e.event_id and x.exception_date = e.exception_date)
+                          where b.event_id = o.event_id and x.exception_date = o.exception_date)),
+    made as (
+        insert into schedule_exceptions (exception_id, provider_id, exception_date, kind, start_time, end_time)
+        select exception_id, provider_id, exception_date, 'off', start_time, end_time from off),
+    kept as (
+        insert into bridge_time_off (event_id, exception_id) select event_id, exception_id from off)
+    select count(distinct event_id) into done from off;
+end $$;
+
+-- The same for all series.
+create or replace function bridge_renew() returns bigint
+language plpgsql as $$
+declare
+    page record;
+    after bigint := -1;
+    done bigint := 0;
+begin
     loop
-        begin
-            perform bridge_apply_event(it);
-            done := done + 1;
-        exception when others then
-            perform bridge_note('bridge_apply_event', it, sqlerrm);
-        end;
+        select * into page from bridge_renew_some(after, 100);
+        done := done + page.done;
+        after := page.last;
+        exit when after is null;
     end loop;
-    perform set_config('partner_api.writing', '', true);
-    update bridge set renewed_until = bridge_reach();
     return done;
 end $$;
 

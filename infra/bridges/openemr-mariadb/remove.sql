@@ -4,7 +4,7 @@ do $$ begin
     if to_regproc('partner_api.bridge_detach') is not null then perform partner_api.bridge_detach(); end if;
 end $$;
 drop function if exists bridge_visit_begins(), bridge_visit_changes(), bridge_patient_changes(), bridge_visit_type_changes() cascade;
-drop function if exists bridge_detach(), bridge_acknowledge(), bridge_database(), bridge_trial(), bridge_go_on(bigint, boolean), bridge_take_over(text, bigint[]), bridge_note(text, bigint, text), bridge_renew(),
+drop function if exists bridge_detach(), bridge_acknowledge(), bridge_database(), bridge_trial(), bridge_go_on(bigint, boolean), bridge_take_over(text, bigint[]), bridge_note(text, bigint, text), bridge_renew(), bridge_renew_some(bigint, bigint),
     bridge_check(), bridge_compare(text, bigint, bigint), bridge_differences(text, bigint[]), bridge_page(text, bigint, bigint), bridge_turns(),
     bridge_missing(), bridge_not_understood(), bridge_pull(bigint), bridge_follow(bigint), bridge_refresh(text, bigint), bridge_time_off_overlap(visits), bridge_takes(visits, bridge_span[]),
     bridge_state(), bridge_last_id(text), bridge_begin_above(text, bigint), bridge_keep_ids(), bridge_news(integer), bridge_sweep(bigint), bridge_apply_news(emr_outbox[], timestamptz), bridge_enter(), bridge_overlap(visits), bridge_token(), bridge_answer(text, text),

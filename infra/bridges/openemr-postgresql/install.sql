@@ -873,30 +873,65 @@ begin
     end if;
 end $$;
 
--- Extends series to the last day that can be booked today; returns the number of events that got more days.
-create or replace function bridge_renew() returns bigint
+-- Extends the next series after `after`, at most `most`, as far as can be booked today. Returns how many got more days, and the last one; none after the
+-- last page. Each page is short, so that the nightly run's limits hold however many series there are.
+create or replace function bridge_renew_some(after bigint, most bigint, out done bigint, out last bigint)
 language plpgsql as $$
 declare
-    it bigint;
-    done bigint := 0;
     before date := (select renewed_until from bridge);
+    keys bigint[] := array(select s.event_id from emr_series(before) s where s.event_id > after order by s.event_id limit most);
+    busy bigint[];
 begin
-    perform set_config('partner_api.writing', 'emr', true);
-    for it in
-        select distinct e.event_id from emr_time_off(array(select s.event_id from emr_series(before) s)) e
-        where e.in_series and e.exception_date > before
+    last := keys[cardinality(keys)];
+    done := 0;
+    if last is null then
+        update bridge set renewed_until = bridge_reach();
+        return;
+    end if;
+    -- One row of each series is enough to make a change of it wait for us. A change under way extends the series itself.
+    with newest as (select max(b.exception_id) as exception_id from bridge_time_off b where b.event_id = any (keys) group by b.event_id),
+        free as (select b.event_id from bridge_time_off b where b.exception_id in (select exception_id from newest) for share skip locked)
+    select array(select b.event_id from bridge_time_off b where b.event_id = any (keys) except select event_id from free) into busy;
+    with off as materialized (
+        select nextval(pg_get_serial_sequence('partner_api.schedule_exceptions', 'exception_id')) as exception_id, o.*
+        from emr_time_off(array(select key from unnest(keys) key where key <> all (busy))) o
+        where o.in_series and o.exception_date > before
           and not exists (select 1 from bridge_time_off b join schedule_exceptions x on x.exception_id = b.exception_id
-                          where b.event_id = e.event_id and x.exception_date = e.exception_date)
-    loop
+                          where b.event_id = o.event_id and x.exception_date = o.exception_date)),
+    made as (
+        insert into schedule_exceptions (exception_id, provider_id, exception_date, kind, start_time, end_time)
+        select exception_id, provider_id, exception_date, 'off', start_time, end_time from off),
+    kept as (
+        insert into bridge_time_off (event_id, exception_id) select event_id, exception_id from off)
+    select count(distinct event_id) into done from off;
+exception when data_exception or integrity_constraint_violation then
+    -- One of them cannot be extended: each by itself, and that one is recorded.
+    perform set_config('partner_api.writing', 'emr', true);
+    foreach last in array keys loop
         begin
-            perform bridge_apply_event(it);
+            perform bridge_apply_event(last);
             done := done + 1;
         exception when others then
-            perform bridge_note('bridge_apply_event', array[it], sqlerrm, true);
+            perform bridge_note('bridge_apply_event', array[last], sqlerrm, true);
         end;
     end loop;
     perform set_config('partner_api.writing', '', true);
-    update bridge set renewed_until = bridge_reach();
+end $$;
+
+-- The same for all series.
+create or replace function bridge_renew() returns bigint
+language plpgsql as $$
+declare
+    page record;
+    after bigint := -1;
+    done bigint := 0;
+begin
+    loop
+        select * into page from bridge_renew_some(after, 100);
+        done := done + page.done;
+        after := page.last;
+        exit when after is null;
+    end loop;
     return done;
 end $$;
 

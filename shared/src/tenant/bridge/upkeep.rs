@@ -22,6 +22,9 @@ const LOOK: i64 = 5_000;
 /// Postponed changes of the EMR that one transaction applies.
 const CAUGHT_UP: i64 = 500;
 
+/// Series per transaction of an extension.
+const RENEWED: i64 = 50;
+
 /// The progress of a load or a repair.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -178,12 +181,24 @@ pub async fn record_check(db: &TenantDb, at: Timestamp) -> Result<()> {
 
 /// Extends the EMR's series to the last bookable day; returns how many were extended.
 ///
+/// Each transaction extends a page of them.
+///
 /// # Errors
 /// As [`load`].
 pub async fn renew(db: &TenantDb) -> Result<i64> {
-    crate::in_transaction!(db, Error, |conn| {
-        Ok(on!(conn, |c| sqlx::query_scalar("select bridge_renew()").fetch_one(c).await)?)
-    })
+    let (mut renewed, mut after) = (0, Some(-1));
+    while let Some(id) = after {
+        let (done, last): (i64, Option<i64>) = crate::in_transaction!(db, Error, |conn| {
+            Ok(on!(conn, |c| sqlx::query_as("select done, last from bridge_renew_some($1, $2)")
+                .bind(id)
+                .bind(RENEWED)
+                .fetch_one(c)
+                .await)?)
+        })?;
+        renewed += done;
+        after = last;
+    }
+    Ok(renewed)
 }
 
 /// Writes on both sides, checks that each change arrives, and rolls back.
