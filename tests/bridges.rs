@@ -185,13 +185,18 @@ async fn recurring_events_expand_to_the_days_the_emr_shows() {
             "03-10 03-16",
         ),
         (1, rule("2", 1, ""), "2026-03-10", "2026-04-10", "03-10 03-24 04-07"),
-        (1, rule("1", 2, ""), "2026-01-31", "2026-04-30", "01-31 02-28 03-31 04-30"),
-        (1, rule("1", 3, ""), "2024-02-29", "2026-12-31", "02-29 02-28 02-28"),
+        (1, rule("1", 2, ""), "2026-01-28", "2026-04-30", "01-28 02-28 03-28 04-28"),
+        // PHP's `mktime`: February 31 is March 3.
+        (1, rule("1", 2, ""), "2026-01-31", "2026-05-31", "01-31 03-03 04-03 05-03"),
+        (1, rule("2", 2, ""), "2026-03-31", "2026-09-30", "03-31 05-31 07-31"),
+        (1, rule("1", 3, ""), "2024-02-29", "2026-12-31", "02-29 03-01 03-01"),
         (1, rule("1", 4, ""), "2026-03-12", "2026-03-17", "03-12 03-13 03-16 03-17"),
         (1, rule("2", 4, ""), "2026-03-12", "2026-03-18", "03-12 03-16 03-18"),
+        (1, rule("2", 4, ""), "2026-03-14", "2026-03-20", "03-14 03-17 03-19"),
         (2, rule("1", 2, &nth(2, 2, 1)), "2026-03-01", "2026-05-31", "03-10 04-14 05-12"),
         (2, rule("1", 2, &nth(5, 5, 2)), "2026-03-01", "2026-06-30", "03-27 05-29"),
         (3, rule("2,4", 6, ""), "2026-03-09", "2026-03-18", "03-09 03-11 03-16 03-18"),
+        (3, rule("2,4", 6, ""), "2026-03-10", "2026-03-18", "03-10 03-11 03-16 03-18"),
         (7, rule("1", 0, ""), "2026-03-10", "2026-03-12", "03-10"),
     ] {
         let query = format!(
@@ -235,6 +240,11 @@ async fn a_recurring_absence_blocks_its_days_and_follows_changes() {
     assert_eq!(
         bridge::check(&office.db).await.unwrap()[0].finding,
         "EMR value without a meaning here: unknown recurrence rule"
+    );
+    run(&mut emr, "update openemr_postcalendar_events set pc_recurrtype = 0, pc_catid = 3, pc_duration = 0").await;
+    assert_eq!(
+        bridge::check(&office.db).await.unwrap()[0].finding,
+        "EMR value without a meaning here: absence without a duration"
     );
     run(&mut emr, "delete from openemr_postcalendar_events").await;
     assert_eq!(office.integer("select count(*) from schedule_exceptions").await, 0);

@@ -160,7 +160,7 @@ async fn a_series_that_exceeds_the_calendar_has_its_representable_days() {
         (2, on(one, one, huge), 1),
         (2, on(huge, one, one), 1),
         (2, on(one, huge, one), 1),
-        (3, rule(huge, 6), 0),
+        (3, rule(huge, 6), 1),
     ] {
         run(
             &mut staff,

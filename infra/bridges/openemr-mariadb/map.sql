@@ -144,8 +144,14 @@ declare
     week date;
 begin
     if not isfinite(first) then return; end if;
-    if kind = 1 and unit in ('0', '1', '2', '3') then
-        -- Counted from the first date: a month that lacks the day uses its last day, and the next month uses the day again.
+    if kind = 1 and unit in ('2', '3') and extract(day from first) > 28 then
+        -- As PHP's `mktime` counts, by which the EMR shows them: February 31 is March 3, and from then on it is the 3rd.
+        while first <= ends loop
+            if first >= since and to_char(first, 'YYYYMMDD') <> all (without) then return next first; end if;
+            first := (date_trunc('month', first) + step * case unit when '2' then interval '1 month' else interval '1 year' end)::date
+                + (extract(day from first)::integer - 1);
+        end loop;
+    elsif kind = 1 and unit in ('0', '1', '2', '3') then
         return query
             select d from (
                 select (first + n * step * case unit when '0' then interval '1 day' when '1' then interval '1 week'
@@ -159,7 +165,8 @@ begin
         return query
             select d from (
                 select d::date, row_number() over (order by d) - 1 as n
-                from generate_series(week, ends, interval '1 day') d where extract(isodow from d) < 6
+                -- Also a first day on a weekend; the workdays after it are counted from there.
+                from generate_series(week, ends, interval '1 day') d where extract(isodow from d) < 6 or d::date = week
             ) as days (d, n)
             where n % step = 0 and to_char(d, 'YYYYMMDD') <> all (without) order by d;
     elsif kind = 2 and nth between 1 and 5 and weekday between 0 and 6 then
@@ -180,7 +187,7 @@ begin
     elsif kind = 3 then
         return query
             select d::date from generate_series(greatest(first, since), ends, interval '1 day') d
-            where (extract(dow from d)::integer + 1)::text = any (string_to_array(emr_rule(rule, 'event_repeat_freq'), ','))
+            where ((extract(dow from d)::integer + 1)::text = any (string_to_array(emr_rule(rule, 'event_repeat_freq'), ',')) or d::date = first)
               and to_char(d, 'YYYYMMDD') <> all (without) order by d;
     else
         -- Not a series, or one with an unknown rule, which `bridge_not_understood` reports.
@@ -413,6 +420,10 @@ begin
                 and emr_number(emr_rule(e.pc_recurrspec, 'event_repeat_on_day')) between 0 and 6
             or e.pc_recurrtype = 3 and emr_rule(e.pc_recurrspec, 'event_repeat_freq') ~ '^[1-7](,[1-7])*$')
         then what := 'unknown recurrence rule'; return next; end if;
+        -- For the EMR's own search, Out Of Office lasts until the next In Office, whatever its duration.
+        if e.pc_catid = 3 and e.pc_duration = 0 and e.pc_alldayevent is distinct from 1 and e.pc_eventstatus >= 0
+            and (coalesce(e.pc_recurrtype, 0) = 0 or coalesce(emr_date(e."pc_endDate"), current_date) >= current_date)
+        then what := 'absence without a duration'; return next; end if;
         if e.pc_duration > (case when coalesce(e.pc_recurrtype, 0) = 0 then 319680000 else 604800 end) then
             what := 'duration of more than ten years, or a week in a series'; return next;
         end if;

@@ -132,8 +132,14 @@ declare
     week date;
 begin
     if not isfinite(first) then return; end if;
-    if kind = 1 and unit in ('0', '1', '2', '3') then
-        -- Counted from the first date: a month that lacks the day uses its last day, and the next month uses the day again.
+    if kind = 1 and unit in ('2', '3') and extract(day from first) > 28 then
+        -- As PHP's `mktime` counts, by which the EMR shows them: February 31 is March 3, and from then on it is the 3rd.
+        while first <= ends loop
+            if first >= since and to_char(first, 'YYYYMMDD') <> all (without) then return next first; end if;
+            first := (date_trunc('month', first) + step * case unit when '2' then interval '1 month' else interval '1 year' end)::date
+                + (extract(day from first)::integer - 1);
+        end loop;
+    elsif kind = 1 and unit in ('0', '1', '2', '3') then
         return query
             select d from (
                 select (first + n * step * case unit when '0' then interval '1 day' when '1' then interval '1 week'
@@ -147,7 +153,8 @@ begin
         return query
             select d from (
                 select d::date, row_number() over (order by d) - 1 as n
-                from generate_series(week, ends, interval '1 day') d where extract(isodow from d) < 6
+                -- Also a first day on a weekend; the workdays after it are counted from there.
+                from generate_series(week, ends, interval '1 day') d where extract(isodow from d) < 6 or d::date = week
             ) as days (d, n)
             where n % step = 0 and to_char(d, 'YYYYMMDD') <> all (without) order by d;
     elsif kind = 2 and nth between 1 and 5 and weekday between 0 and 6 then
@@ -168,7 +175,7 @@ begin
     elsif kind = 3 then
         return query
             select d::date from generate_series(greatest(first, since), ends, interval '1 day') d
-            where (extract(dow from d)::integer + 1)::text = any (string_to_array(emr_rule(rule, 'event_repeat_freq'), ','))
+            where ((extract(dow from d)::integer + 1)::text = any (string_to_array(emr_rule(rule, 'event_repeat_freq'), ',')) or d::date = first)
               and to_char(d, 'YYYYMMDD') <> all (without) order by d;
     else
         -- Not a series, or one with an unknown rule, which `emr_not_understood` reports.
@@ -340,11 +347,17 @@ language sql stable as $$
     with events as (
         select e.pc_eid::text as key, e.pc_recurrtype as kind, e.pc_recurrspec::text as rule, e.pc_eventstatus as status, e.pc_catid as category,
             nullif(nullif(e.pc_aid::text, ''), '0') as provider, nullif(nullif(e.pc_pid::text, ''), '0') as patient, e.pc_room::text as room,
-            e."pc_eventDate"::date as begins, e."pc_endDate"::date as ends, e.pc_duration::bigint as duration
+            e."pc_eventDate"::date as begins, e."pc_endDate"::date as ends, e.pc_duration::bigint as duration,
+            e.pc_alldayevent::integer as whole
         from public.openemr_postcalendar_events e)
     select 'date outside of the calendar', key from events where begins not between date '0001-01-01' and date '9999-12-31'
     union all
     select 'duration of more than ten years, or a week in a series', key from events where duration > case kind when 0 then 319680000 else 604800 end
+    union all
+    -- For the EMR's own search, Out Of Office lasts until the next In Office, whatever its duration.
+    select 'absence without a duration', key from events
+    where category = 3 and duration = 0 and whole is distinct from 1 and status >= 0
+      and (begins >= current_date or kind <> 0 and coalesce(nullif(ends, date '0001-01-01'), current_date) >= current_date)
     union all
     select 'unknown recurrence rule', key from events
     where kind <> 0 and status >= 0 and coalesce(ends, current_date) >= current_date and not (
