@@ -273,6 +273,32 @@ async fn the_daily_comparison_reports_differences_and_extends_series() {
     assert_eq!(problems(&office).await, [("bridge".to_owned(), 4)]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_raised_horizon_opens_no_day_of_a_series() {
+    let (office, mut emr) = attached().await;
+    let rule = "a:6:{s:17:\"event_repeat_freq\";s:1:\"1\";s:22:\"event_repeat_freq_type\";s:1:\"0\";}";
+    run(
+        &mut emr,
+        &format!(
+            "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", \
+                pc_duration, \"pc_startTime\", pc_recurrtype, pc_recurrspec)
+             values (8, '1', '', current_date, 3600, '12:00', 1, '{rule}')"
+        ),
+    )
+    .await;
+    run_sql(&office.db, "update tenant_identity set horizon_days = 1000").await;
+    for (time, works) in [("12:15", false), ("14:00", true)] {
+        let insert = format!(
+            "insert into visits (patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration) \
+                values (1001, 1, 'FOLLOWUP', current_date + 700, '{time}', 30)"
+        );
+        let mut api = super::emr(office.dsn()).await;
+        run(&mut api, "set search_path = partner_api").await;
+        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(insert)).execute(&mut api).await;
+        assert_eq!(done.is_ok(), works, "{time}: {done:?}");
+    }
+}
+
 /// Each provider's lunch is a series without an end; all get a new day every night.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_series_are_extended_within_the_limits_of_the_nightly_run() {

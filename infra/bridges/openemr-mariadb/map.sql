@@ -366,8 +366,9 @@ begin
             end if;
             perform bridge_overlap(after);
             perform bridge_time_off_overlap(after);
-            -- The EMR changes faster than this transaction applies its changes: the EMR's own rows decide.
-            if sent.applied_to is null and emr_has_time_off(after) then
+            -- The EMR changes faster than this transaction applies its changes, or series are not copied as far (the horizon was raised): the EMR's own
+            -- rows decide.
+            if (sent.applied_to is null or after.visit_date > (select renewed_until - 2 from bridge)) and emr_has_time_off(after) then
                 raise exclusion_violation using constraint = 'visits_provider_free', message = 'visits_provider_free';
             end if;
         end if;

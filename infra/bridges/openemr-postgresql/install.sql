@@ -539,6 +539,23 @@ begin
     then
         raise exclusion_violation using constraint = 'visits_provider_free', message = 'visits_provider_free';
     end if;
+    -- After the days to which series are copied: from the moment that the horizon is raised until the next night, they end too early.
+    if new.status not in ('Cancelled', 'NoShow', 'Deleted') and new.visit_date > (select renewed_until - 2 from bridge) then
+        begin
+            if exists (
+                select 1 from emr_time_off(array(select event_id from emr_series(new.visit_date - 2))) t
+                where t.in_series and t.exception_date between new.visit_date - 2 and new.visit_date + 2
+                  and coalesce(t.provider_id, new.provider_id) = new.provider_id
+                  and (t.exception_date + coalesce(t.start_time, '00:00'), t.exception_date + coalesce(t.end_time, '24:00')
+                        + case when t.end_time <= t.start_time then interval '1 day' else interval '0' end)
+                    overlaps (booked_from, booked_from + coalesce(new.provider_duration, new.visit_duration) * interval '1 min'))
+            then
+                raise exclusion_violation using constraint = 'visits_provider_free', message = 'visits_provider_free';
+            end if;
+        exception when syntax_error_or_access_rule_violation or data_exception then
+            raise cannot_connect_now using message = 'the bridge cannot read the EMR''s tables: ' || sqlerrm;
+        end;
+    end if;
     if not exists (select 1 from bridge_failures) and not exists (select 1 from bridge_late) then return new; end if;
     if exists (select 1 from (select apply, key from bridge_failures union all select apply, key from bridge_late) f
         where apply = 'bridge_apply_event' and (key = 0 or tg_op = 'UPDATE' and key = new.visit_id))
