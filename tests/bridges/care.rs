@@ -430,6 +430,30 @@ async fn a_booking_applies_only_the_failed_changes_around_it() {
     clean(&office).await;
 }
 
+/// As after an upgrade of the EMR that rewrites its calendar.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_booking_does_not_expand_all_changes_that_wait() {
+    let (office, mut emr) = attached().await;
+    run_sql(&office.db, "alter table public.openemr_postcalendar_events disable trigger user").await;
+    run(&mut emr, &event(5, "1", "1002", "2026-03-10", "10:00", 30)).await;
+    run(
+        &mut emr,
+        "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", pc_duration, \
+            \"pc_startTime\")
+         select 8, '2', '', date '2030-01-01' + n / 100, 600, '10:00' from generate_series(1, 200000) n",
+    )
+    .await;
+    run_sql(
+        &office.db,
+        "alter table public.openemr_postcalendar_events enable trigger user;
+        insert into bridge_failures (apply, key, message)
+            select 'bridge_apply_event', pc_eid, 'deferred' from public.openemr_postcalendar_events",
+    )
+    .await;
+    assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", "10:00")).await, (409, json!("PROVIDER_CONFLICT")));
+    assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", "11:00")).await.0, 201);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_poller_retries_failed_changes() {
     let (office, mut emr) = attached().await;

@@ -564,6 +564,10 @@ begin
     end if;
     begin
         noted := array(select key from bridge_failures where apply = 'bridge_apply_event' union select key from bridge_late where apply = 'bridge_apply_event');
+        -- After a statement that changed all events, expanding them would take longer than the caller waits.
+        if cardinality(noted) > 1000 then
+            noted := array(select key from unnest(noted) key intersect select event_id from emr_events_near(new.visit_date));
+        end if;
         near := array(
             select e.visit_id from emr_visits(noted) e
             where e.visit_date between new.visit_date - 2 and new.visit_date + 2

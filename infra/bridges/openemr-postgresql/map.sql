@@ -100,6 +100,13 @@ language sql stable as $$
     where e.pc_eid = any (keys) and not exists (select 1 from patients p where p.patient_id = d.pid)
 $$;
 
+-- The events that can take time on a day or its neighbors: those near it, series, and long ones.
+create function emr_events_near(day date) returns table (event_id bigint)
+language sql stable as $$
+    select e.pc_eid::bigint from public.openemr_postcalendar_events e
+    where e."pc_eventDate" between day - 3 and day + 3 or coalesce(e.pc_recurrtype, 0) <> 0 or e.pc_duration > 86400
+$$;
+
 -- The series that can have days after a date.
 create function emr_series(after date) returns table (event_id bigint)
 language sql stable as $$
