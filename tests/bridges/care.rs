@@ -1,30 +1,27 @@
-//! Values that the EMR rejects, rows that cannot be applied, rooms, and the daily comparison.
+//! Values that the EMR rejects, rows that cannot be applied, rooms, and when the comparison is due.
 
 use jiff::Timestamp;
-use log_poller::{look_after, look_after_when_due};
+use log_poller::look_after_when_due;
 use serde_json::{Value, json};
-use shared::{
-    domain::PracticePass,
-    tenant::bridge::{self, Finding, Progress},
-};
+use shared::{domain::PracticePass, tenant::bridge};
 
 use super::{attached, clean, event, run, sabotage, text};
 use crate::office::{Office, run_sql};
 
-fn visit(kind: &str, time: &str) -> Value {
+pub(super) fn visit(kind: &str, time: &str) -> Value {
     json!({
         "PatientID": 1001, "ProviderID": 1, "VisitType": kind, "VisitDate": "2026-03-10", "VisitTime": time,
             "VisitDuration": 30,
     })
 }
 
-async fn code(office: &Office, path: &str, body: &Value) -> (u16, Value) {
+pub(super) async fn code(office: &Office, path: &str, body: &Value) -> (u16, Value) {
     let reply = office.post(path, body).await;
     let status = reply.status.as_u16();
     (status, reply.expect(status)["code"].clone())
 }
 
-const BOOK: &str = "/v1/DemoOffice/visits/book";
+pub(super) const BOOK: &str = "/v1/DemoOffice/visits/book";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn visit_types_unknown_to_the_emr_are_not_offered() {
@@ -110,76 +107,6 @@ async fn a_write_that_the_emr_rejects_is_reported_and_rolled_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_load_resumes_and_copies_each_row_once_despite_failures() {
-    let (office, mut emr) = attached().await;
-    let db = &office.db;
-    // Without triggers there is much to load; a quarter of the rows fails permanently.
-    run_sql(db, "alter table public.patient_data disable trigger user").await;
-    run(
-        &mut emr,
-        "insert into patient_data (pid, fname, lname) select 2000 + n, 'P', case when n % 4 = 0 \
-        then 'Bad' else 'Good' end
-        from generate_series(1, 4400) n",
-    )
-    .await;
-    run_sql(db, "alter table patients add constraint bad check (last_name <> 'Bad')").await;
-    let mut told: Vec<Progress> = Vec::new();
-    let first = bridge::load(db, false, |progress| {
-        told.push(progress);
-        progress.compared < 2_000
-    })
-    .await
-    .unwrap();
-    assert!(!first.is_whole && first.repaired > 1_000, "{first:?}");
-    assert!(told.is_sorted_by_key(|it| it.compared) && told.len() > 2, "{told:?}");
-    let second = bridge::load(db, false, |_| true).await.unwrap();
-    assert!(second.is_whole, "{second:?}");
-    assert_eq!(first.repaired + second.repaired, 3_300, "{first:?} {second:?}");
-    assert!(first.compared + second.compared < 4_500, "no row has two turns: {first:?} {second:?}");
-    assert_eq!(office.integer("select count(*) from bridge_failures where attempts = 1").await, 1_100);
-    let again = bridge::load(db, false, |_| true).await.unwrap();
-    assert_eq!((again.repaired, again.is_whole), (0, true));
-    // Rows that keep failing do not stop the bridge from applying the next one before a booking.
-    run_sql(db, "alter table public.patient_data enable trigger user; alter table visits rename to gone")
-        .await;
-    run(&mut emr, &event(5, "1", "1002", "2026-03-10", "10:00", 30)).await;
-    run_sql(db, "alter table gone rename to visits").await;
-    assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", "10:00")).await, (409, json!("PROVIDER_CONFLICT")));
-    // All of them are retried in turn, the oldest retry first.
-    for _ in 0..11 {
-        run_sql(db, "select bridge_catch_up(10000)").await;
-    }
-    assert_eq!(office.integer("select count(*) from bridge_failures where attempts < 3").await, 0);
-    run_sql(db, "alter table patients drop constraint bad").await;
-    assert_eq!(bridge::load(db, false, |_| true).await.unwrap().repaired, 1_100);
-    clean(&office).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_booked_until_all_rows_are_copied() {
-    let (office, mut emr) = attached().await;
-    let bridge = shared::tenant::Bridge::named("openemr-postgresql").unwrap();
-    bridge.remove(&office.db).await.unwrap();
-    run(&mut emr, &event(5, "1", "1002", "2026-03-10", "10:00", 30)).await;
-    bridge.install(&office.db).await.unwrap();
-    let day_ago = office.app.clock.now() - jiff::SignedDuration::from_hours(24);
-    assert!(!bridge::is_due(&office.db, day_ago).await.unwrap(), "a copy under way is not compared");
-    // Interrupted before the events.
-    assert!(!bridge::load(&office.db, true, |_| false).await.unwrap().is_whole);
-    assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", "10:00")).await.0, 503);
-    assert!(bridge::load(&office.db, true, |_| true).await.unwrap().is_whole);
-    assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", "10:00")).await, (409, json!("PROVIDER_CONFLICT")));
-    assert_eq!(office.integer("select count(*) from log").await, 0);
-    // Attaching again later repairs, and partners hear of what it repairs.
-    run_sql(&office.db, "alter table public.openemr_postcalendar_events disable trigger user").await;
-    run(&mut emr, &event(5, "2", "1001", "2031-03-10", "10:00", 30)).await;
-    run_sql(&office.db, "alter table public.openemr_postcalendar_events enable trigger user").await;
-    bridge::load(&office.db, true, |_| true).await.unwrap();
-    assert_eq!(office.integer("select count(*) from log where table_name = 'visits'").await, 1);
-    clean(&office).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rooms_follow_those_of_the_emr() {
     let (office, mut emr) = attached().await;
     run(
@@ -213,119 +140,6 @@ async fn rooms_follow_those_of_the_emr() {
     let there =
         "select count(*) from visits v join bridge_rooms b on b.resource_id = v.room_id where b.room = 'r4'";
     assert_eq!(office.integer(there).await, 1);
-    clean(&office).await;
-}
-
-async fn daily(office: &Office) -> usize {
-    look_after(&office.app, &PracticePass::try_from("DemoOffice").unwrap(), Timestamp::MAX).await.unwrap()
-}
-
-async fn problems(office: &Office) -> Vec<(String, usize)> {
-    let practice = PracticePass::try_from("DemoOffice").unwrap();
-    let found = office.app.control.data_problems(Some(&practice), 10, office.app.clock.now()).await.unwrap();
-    found.into_iter().map(|it| (it.table, it.count)).collect()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_daily_comparison_reports_differences_and_extends_series() {
-    let (office, mut emr) = attached().await;
-    assert_eq!(daily(&office).await, 0);
-    assert_eq!(problems(&office).await, []);
-    let rule = "a:6:{s:17:\"event_repeat_freq\";s:1:\"1\";s:22:\"event_repeat_freq_type\";s:1:\"0\";s:6:\"exdate\";s:0:\"\";}";
-    run(
-        &mut emr,
-        &format!(
-        "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", pc_duration, \
-            \"pc_startTime\", pc_recurrtype,
-            pc_recurrspec) values (8, '2', '', current_date - 3, 3600, '12:00', 1, '{rule}')"
-    ),
-    )
-    .await;
-    let days = "select count(*) from schedule_exceptions x join bridge_time_off b on b.exception_id = \
-        x.exception_id";
-    let whole = office.integer(days).await;
-    // The state after a week.
-    run_sql(
-        &office.db,
-        "update bridge set renewed_until = bridge_reach() - 7;
-        delete from schedule_exceptions where exception_date > bridge_reach() - 7",
-    )
-    .await;
-    assert_eq!(office.integer(days).await, whole - 7);
-    assert_eq!(bridge::check(&office.db).await.unwrap(), Vec::<Finding>::new(), "not a difference");
-    assert_eq!(daily(&office).await, 0);
-    assert_eq!(office.integer(days).await, whole);
-    assert_eq!(office.integer("select count(*) from bridge where renewed_until = bridge_reach()").await, 1);
-
-    // The daily comparison changes no row that differs.
-    run_sql(&office.db, "delete from schedule_exceptions where exception_date = current_date + 5").await;
-    run_sql(&office.db, "alter table public.patient_data disable trigger user").await;
-    run(&mut emr, "update patient_data set lname = 'Secret' where pid = 1001").await;
-    assert_eq!(daily(&office).await, 3);
-    assert_eq!(office.integer(days).await, whole - 1);
-    assert_eq!(problems(&office).await, [("bridge".to_owned(), 3)]);
-    run_sql(&office.db, "alter table public.patient_data enable trigger user").await;
-    bridge::load(&office.db, false, |_| true).await.unwrap();
-    assert_eq!(daily(&office).await, 0);
-    // A damaged bridge is a finding, too.
-    run_sql(&office.db, "drop function bridge_check()").await;
-    assert_eq!(daily(&office).await, 1);
-    assert_eq!(problems(&office).await, [("bridge".to_owned(), 4)]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_raised_horizon_opens_no_day_of_a_series() {
-    let (office, mut emr) = attached().await;
-    let rule = "a:6:{s:17:\"event_repeat_freq\";s:1:\"1\";s:22:\"event_repeat_freq_type\";s:1:\"0\";}";
-    run(
-        &mut emr,
-        &format!(
-            "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", \
-                pc_duration, \"pc_startTime\", pc_recurrtype, pc_recurrspec)
-             values (8, '1', '', current_date, 3600, '12:00', 1, '{rule}')"
-        ),
-    )
-    .await;
-    run_sql(&office.db, "update tenant_identity set horizon_days = 1000").await;
-    for (time, works) in [("12:15", false), ("14:00", true)] {
-        let insert = format!(
-            "insert into visits (patient_id, provider_id, visit_type, visit_date, visit_time, visit_duration) \
-                values (1001, 1, 'FOLLOWUP', current_date + 700, '{time}', 30)"
-        );
-        let mut api = super::emr(office.dsn()).await;
-        run(&mut api, "set search_path = partner_api").await;
-        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(insert)).execute(&mut api).await;
-        assert_eq!(done.is_ok(), works, "{time}: {done:?}");
-    }
-}
-
-/// Each provider's lunch is a series without an end; all get a new day every night.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_series_are_extended_within_the_limits_of_the_nightly_run() {
-    let (office, mut emr) = attached().await;
-    let rule = "a:6:{s:17:\"event_repeat_freq\";s:1:\"1\";s:22:\"event_repeat_freq_type\";s:1:\"0\";}";
-    run(
-        &mut emr,
-        &format!(
-            "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", \
-                pc_duration, \"pc_startTime\", pc_recurrtype, pc_recurrspec)
-             select 8, '2', '', current_date - 400, 3600, '12:00', 1, '{rule}' from generate_series(1, 120)"
-        ),
-    )
-    .await;
-    bridge::catch_up(&office.db, || true).await.unwrap();
-    let last = "delete from schedule_exceptions where exception_date > bridge_reach() - 1;
-        update bridge set renewed_until = bridge_reach() - 1";
-    run_sql(&office.db, last).await;
-    // A change by staff under way extends its series itself.
-    run(&mut emr, "begin; update openemr_postcalendar_events set pc_hometext = 'x' where pc_eid = 1").await;
-    // The poller's statements may take 4.5 s.
-    let begun = std::time::Instant::now();
-    let first = office.integer("select done from bridge_renew_some(-1, 50)").await;
-    assert!(begun.elapsed() < std::time::Duration::from_millis(4_500), "{:?}", begun.elapsed());
-    let rest = bridge::renew(&office.db).await.unwrap();
-    assert!((119..=120).contains(&(first + rest)), "{first} {rest}");
-    run(&mut emr, "commit").await;
     clean(&office).await;
 }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 use shared::tenant::{Bridge, bridge};
 
-use super::{attached, clean, event, run, sabotage, text, with_roles};
+use super::{attached, clean, event, run, sabotage, with_roles};
 use crate::office::run_sql;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -187,7 +187,9 @@ async fn broken_dates_and_durations_delay_nobody_and_hide_no_other_row() {
     // The EMR's own limit: a hook that works longer fails its statement.
     run(&mut staff, "set statement_timeout = '2s'").await;
     let rule = |unit: &str| {
-        format!("a:2:{{s:17:\"event_repeat_freq\";s:1:\"1\";s:22:\"event_repeat_freq_type\";s:1:\"{unit}\";}}")
+        format!(
+            "a:2:{{s:17:\"event_repeat_freq\";s:1:\"1\";s:22:\"event_repeat_freq_type\";s:1:\"{unit}\";}}"
+        )
     };
     for date in ["infinity", "-infinity", "5874897-12-31", "0044-03-15 BC", "0202-03-10", "2031-03-10"] {
         for (kind, unit) in [(0, "0"), (1, "0"), (1, "1"), (1, "2"), (1, "3"), (1, "4"), (2, "0"), (3, "0")] {
@@ -213,13 +215,4 @@ async fn broken_dates_and_durations_delay_nobody_and_hide_no_other_row() {
     bridge::load(&office.db, false, |_| true).await.unwrap();
     let found = bridge::check(&office.db).await.unwrap();
     assert!(found.iter().all(|it| it.finding.starts_with("EMR value without a meaning here")), "{found:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn numbers_of_a_rule_are_read_with_and_without_quotes() {
-    let (_, mut staff) = attached().await;
-    let days = "select string_agg(to_char(d, 'MM-DD'), ' ' order by d) from partner_api.emr_dates(1,
-        'a:2:{s:17:\"event_repeat_freq\";i:2;s:22:\"event_repeat_freq_type\";i:1;}', '2026-03-10', \
-        '2026-04-10', '2027-01-01') d";
-    assert_eq!(text(&mut staff, days).await, "03-10 03-24 04-07");
 }

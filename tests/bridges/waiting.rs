@@ -274,7 +274,6 @@ async fn partners_get_an_event_for_each_visit_deleted_with_its_patient() {
     clean(&office).await;
 }
 
-/// The retry holds the records of the rows that it applies, and the rows themselves.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_is_a_visit_although_its_patient_still_waits_to_be_applied() {
     let (office, mut staff) = attached().await;
@@ -310,6 +309,7 @@ async fn events_of_a_user_who_is_entered_after_them_take_time() {
     clean(&office).await;
 }
 
+/// The retry holds the records of the rows that it applies, and the rows themselves.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_repair_does_not_wait_for_a_retry_in_progress() {
     let (office, mut staff) = attached().await;

@@ -131,7 +131,7 @@ async fn compare(db: &TenantDb) -> Result<Vec<String>, PracticeError> {
         findings.into_iter().map(|Finding { finding, count, .. }| format!("{finding}: {count}")).collect();
     match bridge::renew(db).await {
         Ok(renewed) => tracing::info!(practice = %db.practicepass(), renewed, "compared with its EMR"),
-        // The findings are recorded all the same, and this is one: absences of staff would be booked.
+        // A finding, too: absences of the staff would be booked.
         Err(error) => {
             tracing::error!(practice = %db.practicepass(), %error, "series of the EMR were not extended");
             words.push("series of the EMR could not be extended".to_owned());
@@ -143,9 +143,14 @@ async fn compare(db: &TenantDb) -> Result<Vec<String>, PracticeError> {
 /// A damaged bridge cannot be compared; a database that is down is reported by the poller.
 fn not_compared(error: sql::Error) -> Result<String, sql::Error> {
     match error {
-        sql::Error::Statement(_) | sql::Error::Refused(_) => {
-            tracing::error!(%error, cause = ?std::error::Error::source(&error),
-                "a practice could not be compared with its EMR");
+        sql::Error::Statement(cause) => {
+            // Leave out the detail, which can contain a row.
+            let code = cause.as_database_error().and_then(|it| it.code());
+            tracing::error!(code = code.as_deref(), %cause, "a practice could not be compared with its EMR");
+            Ok("could not be compared".to_owned())
+        }
+        sql::Error::Refused(rule) => {
+            tracing::error!(?rule, "a practice could not be compared with its EMR");
             Ok("could not be compared".to_owned())
         }
         error if error.is_of_emr() => Ok("the EMR's server does not answer".to_owned()),

@@ -150,7 +150,7 @@ pub async fn catch_up(db: &TenantDb, mut goes_on: impl FnMut() -> bool) -> Resul
 
 /// Whether an attached practice has not been compared with its EMR since `before`.
 ///
-/// Not while the EMR's rows are still being copied, unless that was given up: most would be missing.
+/// Not while rows are still being copied, unless that was given up: most would be missing.
 ///
 /// # Errors
 /// As [`load`].
