@@ -6,9 +6,10 @@ use shared::{
     domain::PracticePass,
     tenant::bridge::{self, Finding},
 };
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::{attached, clean, run, text};
-use crate::office::{Office, run_sql};
+use crate::office::{Logs, Office, run_sql};
 
 /// The rule of a series that has every day.
 pub(crate) const DAILY: &str =
@@ -180,7 +181,24 @@ async fn the_daily_comparison_reports_differences_and_extends_series() {
     // A damaged bridge is a finding, too.
     run_sql(&office.db, "drop function bridge_check()").await;
     assert_eq!(daily(&office).await, 1);
-    assert_eq!(problems(&office).await, [("bridge".to_owned(), 4)]);
+    assert_eq!(problems(&office).await, [("bridge".to_owned(), 5)]);
+}
+
+/// PostgreSQL's details can contain a row.
+#[tokio::test]
+async fn the_log_of_a_failed_comparison_names_its_code_and_no_row() {
+    let logs = Logs::default();
+    let _subscribed = logs.subscriber().set_default();
+    let (office, _) = attached().await;
+    run_sql(
+        &office.db,
+        "create or replace function bridge_check() returns table (finding text, count bigint, example text)
+        language plpgsql as $$ begin raise exception 'broken' using detail = 'Ann Secret'; end $$",
+    )
+    .await;
+    assert_eq!(daily(&office).await, 1);
+    let said = logs.text();
+    assert!(said.contains("broken") && said.contains("P0001") && !said.contains("Secret"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -231,6 +249,7 @@ async fn many_series_are_extended_within_the_limits_of_the_nightly_run() {
     let begun = std::time::Instant::now();
     let first = office.integer("select done from bridge_renew_some(-1, 50)").await;
     assert!(begun.elapsed() < std::time::Duration::from_millis(4_500), "{:?}", begun.elapsed());
+    assert!((49..=50).contains(&first), "one page: {first}");
     let rest = bridge::renew(&office.db).await.unwrap();
     assert!((119..=120).contains(&(first + rest)), "{first} {rest}");
     run(&mut emr, "commit").await;
