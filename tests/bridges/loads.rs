@@ -68,6 +68,8 @@ async fn nothing_is_booked_until_all_rows_are_copied() {
     bridge.install(&office.db).await.unwrap();
     let day_ago = office.app.clock.now() - jiff::SignedDuration::from_hours(24);
     assert!(!bridge::is_due(&office.db, day_ago).await.unwrap(), "a copy under way is not compared");
+    run_sql(&office.db, "update bridge set attached_at = now() - interval '2 hours'").await;
+    assert!(bridge::is_due(&office.db, day_ago).await.unwrap(), "one that nobody started is");
     // Interrupted before the events.
     assert!(!bridge::load(&office.db, true, |_| false).await.unwrap().is_whole);
     assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", "10:00")).await.0, 503);

@@ -157,7 +157,7 @@ pub async fn catch_up(db: &TenantDb, mut goes_on: impl FnMut() -> bool) -> Resul
 pub async fn is_due(db: &TenantDb, before: Timestamp) -> Result<bool> {
     let mut conn = db.connection().await?;
     Ok(on!(&mut conn, |c| sqlx::query_scalar(
-        "select coalesce(loaded_at is not null or went_on_at < now() - interval '1 hour', false) \
+        "select (loaded_at is not null or coalesce(went_on_at, attached_at) < now() - interval '1 hour') \
          and coalesce(checked_at <= $1, true) from bridge"
     )
     .bind(before.to_sqlx())
