@@ -11,7 +11,7 @@ use crate::office::{Office, ends, eventually, mariadb};
 async fn attach_again(office: &Office, emr: &str, statements: &str) {
     let bridge = Bridge::named("openemr-mariadb").unwrap();
     bridge.remove(&office.db).await.unwrap();
-    mariadb::run(emr, &format!("{statements}; drop user '{emr}'@'%'"));
+    mariadb::run(emr, &format!("{statements} drop user '{emr}'@'%'"));
     mariadb::add_ours(emr);
     let secret = format!("postgres://\n{}", mariadb::address(emr));
     bridge.plan_with(&office.db, &secret).await.unwrap();
@@ -43,7 +43,7 @@ async fn a_detached_practice_can_be_attached_again_whatever_staff_have_changed()
     bridge::pull(&office.db).await.unwrap();
     assert_eq!(office.integer("select count(*) from schedule_exceptions").await, 1);
     let rooms = office.integer("select count(*) from resources").await;
-    let changes = "delete from openemr_postcalendar_events; delete from patient_data where pid = 1003";
+    let changes = "delete from openemr_postcalendar_events; delete from patient_data where pid = 1003;";
     attach_again(&office, &emr, changes).await;
     bridge::load(&office.db, true, |_| true).await.unwrap();
     clean(&office).await;
