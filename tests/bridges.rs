@@ -3,8 +3,10 @@
 mod care;
 mod drift;
 mod erasure;
+mod loads;
 mod races;
 mod requirements;
+pub(crate) mod series;
 mod survival;
 mod upgrades;
 mod waiting;
@@ -160,87 +162,6 @@ async fn emr_writes_reach_the_api_at_once_and_become_events() {
     clean(&office).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn recurring_events_expand_to_the_days_the_emr_shows() {
-    let (_, mut emr) = attached().await;
-    let rule = |freq: &str, unit: i64, more: &str| {
-        format!(
-            "a:6:{{s:17:\"event_repeat_freq\";s:{}:\"{freq}\";s:22:\"event_repeat_freq_type\";s:1:\"{unit}\";{more}}}",
-            freq.len()
-        )
-    };
-    let nth = |n: i64, day: i64, freq: i64| {
-        format!(
-            "s:19:\"event_repeat_on_num\";s:1:\"{n}\";s:19:\"event_repeat_on_day\";s:1:\"{day}\";s:20:\"event_repeat_on_freq\";s:1:\"{freq}\";"
-        )
-    };
-    for (kind, rule, first, last, dates) in [
-        (0, String::new(), "2026-03-10", "2026-03-20", "03-10"),
-        (1, rule("1", 0, ""), "2026-03-10", "2026-03-12", "03-10 03-11 03-12"),
-        (
-            1,
-            rule("3", 0, "s:6:\"exdate\";s:17:\"20260313,20260401\";"),
-            "2026-03-10",
-            "2026-03-17",
-            "03-10 03-16",
-        ),
-        (1, rule("2", 1, ""), "2026-03-10", "2026-04-10", "03-10 03-24 04-07"),
-        (1, rule("1", 2, ""), "2026-01-31", "2026-04-30", "01-31 02-28 03-31 04-30"),
-        (1, rule("1", 3, ""), "2024-02-29", "2026-12-31", "02-29 02-28 02-28"),
-        (1, rule("1", 4, ""), "2026-03-12", "2026-03-17", "03-12 03-13 03-16 03-17"),
-        (1, rule("2", 4, ""), "2026-03-12", "2026-03-18", "03-12 03-16 03-18"),
-        (2, rule("1", 2, &nth(2, 2, 1)), "2026-03-01", "2026-05-31", "03-10 04-14 05-12"),
-        (2, rule("1", 2, &nth(5, 5, 2)), "2026-03-01", "2026-06-30", "03-27 05-29"),
-        (3, rule("2,4", 6, ""), "2026-03-09", "2026-03-18", "03-09 03-11 03-16 03-18"),
-        (7, rule("1", 0, ""), "2026-03-10", "2026-03-12", "03-10"),
-    ] {
-        let query = format!(
-            "select string_agg(to_char(d, 'MM-DD'), ' ' order by d) from partner_api.emr_dates({kind}, \
-                '{rule}', '{first}', '{last}', '2027-01-01') d"
-        );
-        assert_eq!(text(&mut emr, &query).await, dates, "{kind} {rule}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_recurring_absence_blocks_its_days_and_follows_changes() {
-    let (office, mut emr) = attached().await;
-    let rule = "a:6:{s:17:\"event_repeat_freq\";s:1:\"1\";s:22:\"event_repeat_freq_type\";s:1:\"0\";s:6:\"exdate\";s:0:\"\";}";
-    run(
-        &mut emr,
-        &format!(
-            "insert into openemr_postcalendar_events (pc_eid, pc_catid, pc_aid, pc_pid, \"pc_eventDate\", \
-            \"pc_endDate\", pc_duration,
-            \"pc_startTime\", pc_recurrtype, pc_recurrspec)
-         values (1, 8, '2', '', current_date + 1, current_date + 10, 3600, '12:00', 1, '{rule}'),
-            (2, 8, '2', '', current_date + 1, null, 3600, '14:00', 1, '{rule}')"
-        ),
-    )
-    .await;
-    let off = "select count(*) from schedule_exceptions x join bridge_time_off b on b.exception_id = \
-        x.exception_id where event_id =";
-    assert_eq!(office.integer(&format!("{off} 1")).await, 10);
-    let endless = office.integer(&format!("{off} 2")).await;
-    assert!((390..=400).contains(&endless), "as far as can be booked: {endless}");
-    run(
-        &mut emr,
-        "update openemr_postcalendar_events set pc_recurrspec = replace(pc_recurrspec, 's:0:\"\"',
-        's:8:\"' || to_char(current_date + 3, 'YYYYMMDD') || '\"')",
-    )
-    .await;
-    assert_eq!(office.integer(&format!("{off} 1")).await, 9);
-    run(&mut emr, "update openemr_postcalendar_events set pc_recurrtype = 0").await;
-    assert_eq!(office.integer(&format!("{off} 1")).await, 1);
-    run(&mut emr, "update openemr_postcalendar_events set pc_recurrtype = 1, pc_recurrspec = 'a:0:{}'").await;
-    assert_eq!(
-        bridge::check(&office.db).await.unwrap()[0].finding,
-        "EMR value without a meaning here: unknown recurrence rule"
-    );
-    run(&mut emr, "delete from openemr_postcalendar_events").await;
-    assert_eq!(office.integer("select count(*) from schedule_exceptions").await, 0);
-    clean(&office).await;
-}
-
 /// A database with an EMR, and a role of ours in it that has no privileges yet.
 async fn with_roles() -> (PgConnection, TenantDb, String, String) {
     let dsn = new_database("bridged").await;
@@ -332,10 +253,6 @@ async fn attaching_names_missing_grants_and_detaching_restores_the_emr() {
     let left = "select count(*) from pg_class where relnamespace = 'partner_api'::regnamespace and (relname \
         like 'bridge%' or relname like 'emr%')";
     assert_eq!(text(&mut owner, left).await, "0");
-    // It can be attached again.
-    bridge.install(&db).await.unwrap();
-    bridge::load(&db, false, |_| true).await.unwrap();
-    assert_eq!(bridge::check(&db).await.unwrap(), Vec::new());
 }
 
 #[tokio::test]

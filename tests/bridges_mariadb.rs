@@ -3,12 +3,14 @@
 
 mod behind;
 mod changes;
+mod first;
 mod ids;
 mod line;
 mod orphans;
 mod outages;
 mod partners;
 mod repairs;
+mod series;
 mod survival;
 mod waits;
 mod work;

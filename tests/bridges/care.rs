@@ -1,30 +1,27 @@
-//! Values that the EMR rejects, rows that cannot be applied, rooms, and the daily comparison.
+//! Values that the EMR rejects, rows that cannot be applied, rooms, and when the comparison is due.
 
 use jiff::Timestamp;
-use log_poller::{look_after, look_after_when_due};
+use log_poller::look_after_when_due;
 use serde_json::{Value, json};
-use shared::{
-    domain::PracticePass,
-    tenant::bridge::{self, Finding, Progress},
-};
+use shared::{domain::PracticePass, tenant::bridge};
 
 use super::{attached, clean, event, run, sabotage, text};
 use crate::office::{Office, run_sql};
 
-fn visit(kind: &str, time: &str) -> Value {
+pub(super) fn visit(kind: &str, time: &str) -> Value {
     json!({
         "PatientID": 1001, "ProviderID": 1, "VisitType": kind, "VisitDate": "2026-03-10", "VisitTime": time,
             "VisitDuration": 30,
     })
 }
 
-async fn code(office: &Office, path: &str, body: &Value) -> (u16, Value) {
+pub(super) async fn code(office: &Office, path: &str, body: &Value) -> (u16, Value) {
     let reply = office.post(path, body).await;
     let status = reply.status.as_u16();
     (status, reply.expect(status)["code"].clone())
 }
 
-const BOOK: &str = "/v1/DemoOffice/visits/book";
+pub(super) const BOOK: &str = "/v1/DemoOffice/visits/book";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn visit_types_unknown_to_the_emr_are_not_offered() {
@@ -110,52 +107,6 @@ async fn a_write_that_the_emr_rejects_is_reported_and_rolled_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_load_resumes_and_copies_each_row_once_despite_failures() {
-    let (office, mut emr) = attached().await;
-    let db = &office.db;
-    // Without triggers there is much to load; a quarter of the rows fails permanently.
-    run_sql(db, "alter table public.patient_data disable trigger user").await;
-    run(
-        &mut emr,
-        "insert into patient_data (pid, fname, lname) select 2000 + n, 'P', case when n % 4 = 0 \
-        then 'Bad' else 'Good' end
-        from generate_series(1, 4400) n",
-    )
-    .await;
-    run_sql(db, "alter table patients add constraint bad check (last_name <> 'Bad')").await;
-    let mut told: Vec<Progress> = Vec::new();
-    let first = bridge::load(db, false, |progress| {
-        told.push(progress);
-        progress.compared < 2_000
-    })
-    .await
-    .unwrap();
-    assert!(!first.is_whole && first.repaired > 1_000, "{first:?}");
-    assert!(told.is_sorted_by_key(|it| it.compared) && told.len() > 2, "{told:?}");
-    let second = bridge::load(db, false, |_| true).await.unwrap();
-    assert!(second.is_whole, "{second:?}");
-    assert_eq!(first.repaired + second.repaired, 3_300, "{first:?} {second:?}");
-    assert!(first.compared + second.compared < 4_500, "no row has two turns: {first:?} {second:?}");
-    assert_eq!(office.integer("select count(*) from bridge_failures where attempts = 1").await, 1_100);
-    let again = bridge::load(db, false, |_| true).await.unwrap();
-    assert_eq!((again.repaired, again.is_whole), (0, true));
-    // Rows that keep failing do not stop the bridge from applying the next one before a booking.
-    run_sql(db, "alter table public.patient_data enable trigger user; alter table visits rename to gone")
-        .await;
-    run(&mut emr, &event(5, "1", "1002", "2026-03-10", "10:00", 30)).await;
-    run_sql(db, "alter table gone rename to visits").await;
-    assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", "10:00")).await, (409, json!("PROVIDER_CONFLICT")));
-    // All of them are retried in turn, the oldest retry first.
-    for _ in 0..11 {
-        run_sql(db, "select bridge_catch_up(10000)").await;
-    }
-    assert_eq!(office.integer("select count(*) from bridge_failures where attempts < 3").await, 0);
-    run_sql(db, "alter table patients drop constraint bad").await;
-    assert_eq!(bridge::load(db, false, |_| true).await.unwrap().repaired, 1_100);
-    clean(&office).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rooms_follow_those_of_the_emr() {
     let (office, mut emr) = attached().await;
     run(
@@ -190,63 +141,6 @@ async fn rooms_follow_those_of_the_emr() {
         "select count(*) from visits v join bridge_rooms b on b.resource_id = v.room_id where b.room = 'r4'";
     assert_eq!(office.integer(there).await, 1);
     clean(&office).await;
-}
-
-async fn daily(office: &Office) -> usize {
-    look_after(&office.app, &PracticePass::try_from("DemoOffice").unwrap(), Timestamp::MAX).await.unwrap()
-}
-
-async fn problems(office: &Office) -> Vec<(String, usize)> {
-    let practice = PracticePass::try_from("DemoOffice").unwrap();
-    let found = office.app.control.data_problems(Some(&practice), 10, office.app.clock.now()).await.unwrap();
-    found.into_iter().map(|it| (it.table, it.count)).collect()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_daily_comparison_reports_differences_and_extends_series() {
-    let (office, mut emr) = attached().await;
-    assert_eq!(daily(&office).await, 0);
-    assert_eq!(problems(&office).await, []);
-    let rule = "a:6:{s:17:\"event_repeat_freq\";s:1:\"1\";s:22:\"event_repeat_freq_type\";s:1:\"0\";s:6:\"exdate\";s:0:\"\";}";
-    run(
-        &mut emr,
-        &format!(
-        "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", pc_duration, \
-            \"pc_startTime\", pc_recurrtype,
-            pc_recurrspec) values (8, '2', '', current_date - 3, 3600, '12:00', 1, '{rule}')"
-    ),
-    )
-    .await;
-    let days = "select count(*) from schedule_exceptions x join bridge_time_off b on b.exception_id = \
-        x.exception_id";
-    let whole = office.integer(days).await;
-    // The state after a week.
-    run_sql(
-        &office.db,
-        "update bridge set renewed_until = bridge_reach() - 7;
-        delete from schedule_exceptions where exception_date > bridge_reach() - 7",
-    )
-    .await;
-    assert_eq!(office.integer(days).await, whole - 7);
-    assert_eq!(bridge::check(&office.db).await.unwrap(), Vec::<Finding>::new(), "not a difference");
-    assert_eq!(daily(&office).await, 0);
-    assert_eq!(office.integer(days).await, whole);
-    assert_eq!(office.integer("select count(*) from bridge where renewed_until = bridge_reach()").await, 1);
-
-    // The daily comparison changes no row that differs.
-    run_sql(&office.db, "delete from schedule_exceptions where exception_date = current_date + 5").await;
-    run_sql(&office.db, "alter table public.patient_data disable trigger user").await;
-    run(&mut emr, "update patient_data set lname = 'Secret' where pid = 1001").await;
-    assert_eq!(daily(&office).await, 3);
-    assert_eq!(office.integer(days).await, whole - 1);
-    assert_eq!(problems(&office).await, [("bridge".to_owned(), 3)]);
-    run_sql(&office.db, "alter table public.patient_data enable trigger user").await;
-    bridge::load(&office.db, false, |_| true).await.unwrap();
-    assert_eq!(daily(&office).await, 0);
-    // A damaged bridge is a finding, too.
-    run_sql(&office.db, "drop function bridge_check()").await;
-    assert_eq!(daily(&office).await, 1);
-    assert_eq!(problems(&office).await, [("bridge".to_owned(), 4)]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -348,6 +242,30 @@ async fn a_booking_applies_only_the_failed_changes_around_it() {
     bridge::catch_up(db, || true).await.unwrap();
     assert_eq!(office.integer(noted).await, 0);
     clean(&office).await;
+}
+
+/// As after an upgrade of the EMR that rewrites its calendar.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_booking_does_not_expand_all_changes_that_wait() {
+    let (office, mut emr) = attached().await;
+    run_sql(&office.db, "alter table public.openemr_postcalendar_events disable trigger user").await;
+    run(&mut emr, &event(5, "1", "1002", "2026-03-10", "10:00", 30)).await;
+    run(
+        &mut emr,
+        "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", pc_duration, \
+            \"pc_startTime\")
+         select 8, '2', '', date '2030-01-01' + n / 100, 600, '10:00' from generate_series(1, 200000) n",
+    )
+    .await;
+    run_sql(
+        &office.db,
+        "alter table public.openemr_postcalendar_events enable trigger user;
+        insert into bridge_failures (apply, key, message)
+            select 'bridge_apply_event', pc_eid, 'deferred' from public.openemr_postcalendar_events",
+    )
+    .await;
+    assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", "10:00")).await, (409, json!("PROVIDER_CONFLICT")));
+    assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", "11:00")).await.0, 201);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -149,6 +149,31 @@ async fn a_retry_that_waited_for_a_change_by_staff_does_not_overwrite_it() {
     }
 }
 
+/// The repair has replaced the time off by that of the state which it saw; the EMR's hook waits for
+/// it, and must replace that, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn time_off_that_staff_move_while_a_repair_rewrites_it_is_where_they_moved_it() {
+    let (office, mut staff) = attached().await;
+    let mut repair = api(&office).await;
+    run(&mut staff, &event(8, "1", "", "2031-03-10", "12:00", 60)).await;
+    let own = text(&mut staff, "select max(pc_eid) from openemr_postcalendar_events").await;
+    run(
+        &mut repair,
+        &format!("begin; set local partner_api.writing = 'emr'; select bridge_apply_event({own})"),
+    )
+    .await;
+    let moving = pid(&mut staff).await;
+    let moved = tokio::spawn(async move {
+        run(&mut staff, "update openemr_postcalendar_events set \"pc_startTime\" = '15:00'").await;
+    });
+    until_it_waits(&office, moving).await;
+    run(&mut repair, "commit").await;
+    ends("the change by staff", moved).await.unwrap();
+    // If the hook's 300 ms were over first, the change is recorded.
+    bridge::catch_up(&office.db, || true).await.unwrap();
+    clean(&office).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_insert_respects_time_off_that_staff_entered_after_the_caller_looked() {
     let (office, mut staff) = attached().await;

@@ -179,6 +179,28 @@ async fn a_missing_column_is_named_and_unread_events_block_new_visits() {
     }
 }
 
+/// A transaction of the EMR that stays open holds up neither a deployment nor, behind it, the EMR's
+/// other programs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn renewing_or_removing_the_bridge_never_makes_the_emr_wait() {
+    let (office, mut emr) = attached().await;
+    let bridge = Bridge::named("openemr-postgresql").unwrap();
+    let mut other = super::emr(office.dsn()).await;
+    run(&mut other, "set lock_timeout = '300ms'").await;
+    run(&mut emr, "begin; update list_options set title = title; update users set fname = fname").await;
+    bridge.install(&office.db).await.unwrap();
+    let db = office.db.clone();
+    let removed = tokio::spawn(async move { bridge.remove(&db).await.is_err() });
+    for _ in 0..20 {
+        run(&mut other, "update patient_data set city = 'Rome' where pid = 1001").await;
+        run(&mut other, "update users set lname = 'Jones' where id = 3").await;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert!(removed.await.unwrap(), "it gives up");
+    run(&mut emr, "commit").await;
+    bridge.remove(&office.db).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_repair_watches_a_recreated_table_again() {
     let (office, mut emr) = attached().await;

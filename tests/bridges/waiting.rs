@@ -274,6 +274,41 @@ async fn partners_get_an_event_for_each_visit_deleted_with_its_patient() {
     clean(&office).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_is_a_visit_although_its_patient_still_waits_to_be_applied() {
+    let (office, mut staff) = attached().await;
+    let mut migration = emr(office.dsn()).await;
+    run(&mut migration, "begin; lock table partner_api.patients in access exclusive mode").await;
+    run(&mut staff, "insert into patient_data (pid, fname, lname) values (2000, 'New', 'Patient')").await;
+    run(&mut migration, "commit").await;
+    assert_eq!(office.integer("select count(*) from bridge_failures where key = 2000").await, 1);
+    run(&mut staff, &event(5, "1", "2000", "2031-03-10", "10:00", 30)).await;
+    assert_eq!(office.integer("select count(*) from visits where patient_id = 2000").await, 1);
+    // The same of many at once, as an import writes them.
+    let import = "alter table patient_data disable trigger user;
+        insert into patient_data (pid, fname, lname) select 3000 + n, 'P', 'Q' from generate_series(1, 40) n;
+        alter table patient_data enable trigger user;
+        insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", pc_duration, \
+            \"pc_startTime\")
+        select 5, '1', 3000 + n, date '2031-04-01' + n, 1800, '10:00' from generate_series(1, 40) n";
+    run(&mut staff, import).await;
+    bridge::catch_up(&office.db, || true).await.unwrap();
+    assert_eq!(office.integer("select count(*) from visits where patient_id > 3000").await, 40);
+    assert_eq!(office.integer("select count(*) from schedule_exceptions").await, 0);
+    clean(&office).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_of_a_user_who_is_entered_after_them_take_time() {
+    let (office, mut staff) = attached().await;
+    run(&mut staff, &event(5, "300", "1001", "2031-03-10", "10:00", 30)).await;
+    run(&mut staff, &event(8, "300", "", "2031-03-10", "12:00", 60)).await;
+    run(&mut staff, "insert into users (id, fname, lname, authorized) values (300, 'Late', 'User', 1)").await;
+    assert_eq!(office.integer("select count(*) from visits where provider_id = 300").await, 1);
+    assert_eq!(office.integer("select count(*) from schedule_exceptions where provider_id = 300").await, 1);
+    clean(&office).await;
+}
+
 /// The retry holds the records of the rows that it applies, and the rows themselves.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_repair_does_not_wait_for_a_retry_in_progress() {

@@ -5,7 +5,7 @@ use migrate::{DatabaseOutcome, Status, Task};
 use serde_json::json;
 use shared::tenant::{Bridge, bridge};
 
-use super::{emr, event, run, text};
+use super::{attached, emr, event, run, text};
 use crate::office::{Engine, Office, run_sql};
 
 async fn work(office: &Office, work: &str, bridge: Option<&str>) -> DatabaseOutcome {
@@ -101,4 +101,12 @@ async fn the_migrate_function_attaches_maintains_and_detaches_a_practice() {
     let triggers =
         "select count(*) from pg_trigger where tgname like 'partner_api%' or tgname like '%write_through%'";
     assert_eq!(text(&mut program, triggers).await, "0");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_practice_that_another_bridge_attaches_must_be_detached_first() {
+    let (office, _) = attached().await;
+    let (status, said) = told(&office, "attach", Some("openemr-mariadb")).await;
+    assert_eq!(status, Status::Failed);
+    assert!(said.contains("it is attached by openemr-postgresql; detach it first"), "{said}");
 }

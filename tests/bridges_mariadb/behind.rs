@@ -186,3 +186,24 @@ async fn a_pull_never_overwrites_what_the_api_writes_meanwhile() {
         "select concat_ws(' ', visit_time, visit_complaint) from visits where visit_date = '2026-03-10'";
     assert_eq!(one(&mut session, both).await, "11:00:00 Late");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs tests/mariadb"]
+async fn an_event_without_a_duration_takes_no_time_on_either_side() {
+    let (office, emr) = attached().await;
+    mariadb::run(&emr, &event(8, "1", "", "2026-03-10", "10:15", 0));
+    bridge::pull(&office.db).await.unwrap();
+    assert!(super::reason(&office, "10:00").await.is_null());
+    assert_eq!(book(&office, 1001, "10:00").await.0, 201);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs tests/mariadb"]
+async fn a_broken_duration_stops_neither_pulls_nor_bookings() {
+    let (office, emr) = attached().await;
+    let broken = event(8, "2", "", "2031-03-10", "10:00", 30).replace("30 * 60", "100000000000");
+    mariadb::run(&emr, &format!("{broken}{}", event(5, "2", "1003", "2026-03-10", "10:00", 30)));
+    assert_eq!(bridge::pull(&office.db).await.unwrap(), 2);
+    assert_eq!(known(&office).await, 1);
+    assert_eq!(book(&office, 1001, "11:00").await.0, 201);
+}

@@ -68,6 +68,31 @@ async fn only_writes_of_lost_transactions_are_undone() {
     );
 }
 
+/// The row of the rolled-back attempt is still in the EMR.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs tests/mariadb"]
+async fn a_retry_after_a_rollback_does_not_conflict_with_the_first_attempt() {
+    let (office, emr) = attached().await;
+    let mut session = session(&office).await;
+    let insert = format!("{INSERT} (1001, 1, 'FOLLOWUP', '2026-03-10', '10:00', 30)");
+    session.execute(sqlx::AssertSqlSafe(format!("begin; {insert}; rollback"))).await.unwrap();
+    let events = "select count(*) from openemr_postcalendar_events";
+    assert_eq!(mariadb::run(&emr, events), "1");
+    assert_eq!(super::book(&office, 1001, "10:00").await.0, 201);
+    assert_eq!(mariadb::run(&emr, events), "1");
+    // Within a transaction.
+    let again = insert.replace("10:00", "14:00");
+    let retry = format!("begin; savepoint a; {again}; rollback to a; {again}; commit");
+    session.execute(sqlx::AssertSqlSafe(retry)).await.unwrap();
+    assert_eq!(mariadb::run(&emr, events), "2");
+    // Visits of calls that are not lost still conflict.
+    assert_eq!(super::book(&office, 1002, "14:00").await.0, 409);
+    mariadb::run(&emr, &event(5, "1", "1003", "2026-03-10", "15:00", 30));
+    assert_eq!(super::book(&office, 1002, "15:00").await.0, 409);
+    clean(&office).await;
+    assert_eq!(mariadb::run(&emr, events), "3");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
 async fn a_rolled_back_pull_loses_nothing() {

@@ -126,18 +126,31 @@ pub async fn look_after(
 
 async fn compare(db: &TenantDb) -> Result<Vec<String>, PracticeError> {
     let findings = bridge::check(db).await?;
-    let renewed = bridge::renew(db).await?;
-    tracing::info!(practice = %db.practicepass(), renewed, "compared with its EMR");
     // Leave out the examples, which can contain patients' names.
-    Ok(findings.into_iter().map(|Finding { finding, count, .. }| format!("{finding}: {count}")).collect())
+    let mut words: Vec<String> =
+        findings.into_iter().map(|Finding { finding, count, .. }| format!("{finding}: {count}")).collect();
+    match bridge::renew(db).await {
+        Ok(renewed) => tracing::info!(practice = %db.practicepass(), renewed, "compared with its EMR"),
+        // A finding, too: absences of the staff would be booked.
+        Err(error) => {
+            tracing::error!(practice = %db.practicepass(), %error, "series of the EMR were not extended");
+            words.push("series of the EMR could not be extended".to_owned());
+        }
+    }
+    Ok(words)
 }
 
 /// A damaged bridge cannot be compared; a database that is down is reported by the poller.
 fn not_compared(error: sql::Error) -> Result<String, sql::Error> {
     match error {
-        sql::Error::Statement(_) | sql::Error::Refused(_) => {
-            tracing::error!(%error, cause = ?std::error::Error::source(&error),
-                "a practice could not be compared with its EMR");
+        sql::Error::Statement(cause) => {
+            // Leave out the detail, which can contain a row.
+            let code = cause.as_database_error().and_then(|it| it.code());
+            tracing::error!(code = code.as_deref(), %cause, "a practice could not be compared with its EMR");
+            Ok("could not be compared".to_owned())
+        }
+        sql::Error::Refused(rule) => {
+            tracing::error!(?rule, "a practice could not be compared with its EMR");
             Ok("could not be compared".to_owned())
         }
         error if error.is_of_emr() => Ok("the EMR's server does not answer".to_owned()),

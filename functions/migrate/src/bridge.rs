@@ -68,6 +68,9 @@ async fn work(
     match task.work {
         Work::Plan => found.extend(plan_in_words(bridge, db, secret).await?),
         Work::Attach => {
+            if let Some(other) = current.filter(|it| it.name != bridge.name) {
+                return Ok(Err(format!("it is attached by {}; detach it first", other.name)));
+            }
             let plan = bridge.plan_with(db, secret).await?;
             if !plan.grants.is_empty() {
                 return Ok(Err(missing(bridge, &plan)));

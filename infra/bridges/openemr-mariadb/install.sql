@@ -261,6 +261,9 @@ $$;
 
 create or replace function bridge_apply_provider(id bigint) returns void
 language plpgsql as $$
+declare
+    is_new boolean := not exists (select 1 from providers where provider_id = id);
+    events bigint[];
 begin
     insert into providers as p (provider_id, name, title, specialty, active)
     select provider_id, name, title, specialty, active from emr_providers where provider_id = id
@@ -271,6 +274,10 @@ begin
     if not found then
         update providers set active = false
         where provider_id = id and active and not exists (select 1 from emr_providers where provider_id = id);
+    elsif is_new and coalesce(current_setting('partner_api.loading', true), '') <> 'on' then
+        -- Events that name a user who did not exist yet: an import need not write users first.
+        execute format('select array_agg(pc_eid) from openemr_postcalendar_events where pc_aid = %L', id::text) into events;
+        perform bridge_note('bridge_apply_event', event, 'its provider is new') from unnest(events) event;
     end if;
 end $$;
 
@@ -381,8 +388,19 @@ begin
     select * into v from visits where visit_id = id for no key update;
     rows := coalesce(rows, emr_read_events(id, id));
     select * into e from emr_visits(rows);
+    if e.visit_id is null then
+        -- The change that registered its patient may still wait to be applied. As time off, the visit would stay unknown to partners.
+        perform bridge_apply_patient(emr_number(r.pc_pid)) from unnest(rows) r
+        where emr_number(r.pc_pid) > 0 and not exists (select 1 from patients p where p.patient_id = emr_number(r.pc_pid));
+        if found then select * into e from emr_visits(rows); end if;
+    end if;
 
-    delete from schedule_exceptions x using bridge_time_off b where b.event_id = id and x.exception_id = b.exception_id;
+    -- Until nothing is left, as in the other bridge.
+    loop
+        with gone as (delete from bridge_time_off b where b.event_id = id returning b.exception_id)
+        delete from schedule_exceptions x using gone where x.exception_id = gone.exception_id;
+        exit when not exists (select 1 from bridge_time_off b where b.event_id = id);
+    end loop;
     if e.visit_id is null then
         with off as materialized (
             select nextval(pg_get_serial_sequence('partner_api.schedule_exceptions', 'exception_id')) as exception_id, o.*
@@ -509,6 +527,9 @@ create or replace function bridge_visit_begins() returns trigger
 language plpgsql set search_path = partner_api, pg_temp as $$
 begin
     if current_setting('partner_api.writing', true) is distinct from 'emr' then
+        if (select loaded_at from bridge) is null then
+            raise cannot_connect_now using message = 'the rows of the EMR are still being copied';
+        end if;
         if tg_op = 'UPDATE' and exists (select 1 from bridge_failures where apply = 'bridge_apply_event' and key = new.visit_id) then
             raise serialization_failure using message = 'the EMR has changed this row';
         end if;
@@ -732,33 +753,53 @@ begin
     return query select 'EMR value without a meaning here: ' || n.what, count(*), min(n.key) from bridge_not_understood() n group by 1;
 end $$;
 
--- Extends series to the last day that can be booked today; returns the number of events that got more days.
-create or replace function bridge_renew() returns bigint
+-- Extends the next series after `after`, at most `most`, as far as can be booked today. Returns how many got more days, and the last one; none after the
+-- last page. Meanwhile no pull applies a change of these series.
+create or replace function bridge_renew_some(after bigint, most bigint, out done bigint, out last bigint)
 language plpgsql as $$
 declare
-    it bigint;
-    done bigint := 0;
     before date := (select renewed_until from bridge);
     series openemr_postcalendar_events[];
 begin
+    perform bridge_enter();
+    perform pg_advisory_xact_lock(20926, 0);
     perform bridge_news(1);
     series := array(select e from openemr_postcalendar_events e where e.pc_recurrtype <> 0);
-    perform set_config('partner_api.writing', 'emr', true);
-    for it in
-        select distinct e.event_id from emr_time_off(series) e
-        where e.in_series and e.exception_date > before
+    series := array(select s from unnest(series) s where s.pc_eid > after order by s.pc_eid limit most);
+    last := (series[cardinality(series)]).pc_eid;
+    done := 0;
+    if last is null then
+        update bridge set renewed_until = bridge_reach();
+        return;
+    end if;
+    with off as materialized (
+        select nextval(pg_get_serial_sequence('partner_api.schedule_exceptions', 'exception_id')) as exception_id, o.*
+        from emr_time_off(series) o
+        where o.in_series and o.exception_date > before
           and not exists (select 1 from bridge_time_off b join schedule_exceptions x on x.exception_id = b.exception_id
-                          where b.event_id = e.event_id and x.exception_date = e.exception_date)
+                          where b.event_id = o.event_id and x.exception_date = o.exception_date)),
+    made as (
+        insert into schedule_exceptions (exception_id, provider_id, exception_date, kind, start_time, end_time)
+        select exception_id, provider_id, exception_date, 'off', start_time, end_time from off),
+    kept as (
+        insert into bridge_time_off (event_id, exception_id) select event_id, exception_id from off)
+    select count(distinct event_id) into done from off;
+end $$;
+
+-- The same for all series.
+create or replace function bridge_renew() returns bigint
+language plpgsql as $$
+declare
+    page record;
+    after bigint := -1;
+    done bigint := 0;
+begin
     loop
-        begin
-            perform bridge_apply_event(it);
-            done := done + 1;
-        exception when others then
-            perform bridge_note('bridge_apply_event', it, sqlerrm);
-        end;
+        select * into page from bridge_renew_some(after, 100);
+        done := done + page.done;
+        after := page.last;
+        exit when after is null;
     end loop;
-    perform set_config('partner_api.writing', '', true);
-    update bridge set renewed_until = bridge_reach();
     return done;
 end $$;
 
@@ -798,7 +839,7 @@ exception when others then
 end $$;
 
 -- Compares the next rows, at most `most`, and corrects ours. It continues where the previous call ended, unless that was more than an hour ago. Each row
--- is tried once; a row that fails is recorded. With `loading`, partners get no events.
+-- has one turn: a row that fails is recorded. With `loading`, partners get no events, but only until all rows were copied once.
 create or replace function bridge_go_on(most bigint, loading boolean, out compared bigint, out repaired bigint, out is_whole boolean)
 language plpgsql as $$
 declare
@@ -815,6 +856,7 @@ begin
         here.after := -1;
         perform bridge_keep_ids();
     end if;
+    loading := loading and here.loaded_at is null;
     of := (bridge_turns())[here.turn];
     perform set_config('partner_api.writing', 'emr', true);
     perform set_config('partner_api.loading', case when loading then 'on' else '' end, true);
@@ -843,7 +885,8 @@ begin
         perform bridge_renew();
         perform set_config('partner_api.writing', '', true);
     end if;
-    update bridge set turn = here.turn, after = here.after, went_on_at = case when not is_whole then now() end;
+    update bridge set turn = here.turn, after = here.after, went_on_at = case when not is_whole then now() end,
+        loaded_at = coalesce(loaded_at, case when is_whole then now() end);
     perform set_config('partner_api.writing', '', true);
     perform set_config('partner_api.loading', '', true);
 end $$;

@@ -40,7 +40,9 @@ create or replace function emr_number(written text) returns bigint
 language sql immutable parallel safe as $$ select case when written ~ '^[0-9]{1,15}$' then written::bigint end $$;
 create or replace function emr_date(written text) returns date
 language sql immutable parallel safe as $$
-    select case when written ~ '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])' and written !~ '^0000' then to_date(left(written, 10), 'YYYY-MM-DD') end
+    -- MariaDB can store February 31; for the EMR's program that is March 3.
+    select case when written ~ '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])' and written !~ '^0000'
+        then to_date(left(written, 7) || '-01', 'YYYY-MM-DD') + (substr(written, 9, 2)::integer - 1) end
 $$;
 create or replace function emr_time(written text) returns time
 language sql immutable parallel safe as $$ select case when written ~ '^([01][0-9]|2[0-3]):[0-5][0-9]' then written::time end $$;
@@ -120,7 +122,7 @@ $$;
 -- One value of a series' rule, which OpenEMR stores as a serialized PHP array: `s:17:"event_repeat_freq";s:1:"1";`
 create or replace function emr_rule(written text, name text) returns text
 language sql immutable parallel safe as $$
-    select (regexp_match(written, '"' || name || '";(?:s:[0-9]+:"([^"]*)"|i:([0-9]+))'))[1]
+    select coalesce(found[1], found[2]) from regexp_match(written, '"' || name || '";(?:s:[0-9]+:"([^"]*)"|i:([0-9]+))') found
 $$;
 
 -- The dates of a series between two dates, in order, without its exceptions. Kind 1: every n days, weeks, months, years or workdays
@@ -136,21 +138,35 @@ declare
     without text[] := string_to_array(coalesce(emr_rule(rule, 'exdate'), ''), ',');
     nth integer := least(emr_number(emr_rule(rule, 'event_repeat_on_num')), 100);
     weekday integer := least(emr_number(emr_rule(rule, 'event_repeat_on_day')), 100);
+    -- Days long past matter to nobody, and a series with a mistyped year has hundreds of thousands of them. More than the longest horizon and a year.
+    since date := until - 4500;
+    -- The last week before that in which the workdays are counted as in the first one.
+    week date;
 begin
-    if kind = 1 and unit in ('0', '1', '2', '3') then
-        -- Counted from the first date: a month that lacks the day uses its last day, and the next month uses the day again.
+    if not isfinite(first) then return; end if;
+    if kind = 1 and unit in ('2', '3') and extract(day from first) > 28 then
+        -- As PHP's `mktime` counts, by which the EMR shows them: February 31 is March 3, and from then on it is the 3rd.
+        while first <= ends loop
+            if first >= since and to_char(first, 'YYYYMMDD') <> all (without) then return next first; end if;
+            first := (date_trunc('month', first) + step * case unit when '2' then interval '1 month' else interval '1 year' end)::date
+                + (extract(day from first)::integer - 1);
+        end loop;
+    elsif kind = 1 and unit in ('0', '1', '2', '3') then
         return query
             select d from (
                 select (first + n * step * case unit when '0' then interval '1 day' when '1' then interval '1 week'
                     when '2' then interval '1 month' else interval '1 year' end)::date as d
-                from generate_series(0, (ends - first) / (step * case unit when '0' then 1 when '1' then 7 when '2' then 28 else 365 end)) n
+                from generate_series(greatest((since - first) / (step * case unit when '0' then 1 when '1' then 7 when '2' then 31 else 366 end), 0),
+                    (ends - first) / (step * case unit when '0' then 1 when '1' then 7 when '2' then 28 else 365 end)) n
             ) as days
             where d <= ends and to_char(d, 'YYYYMMDD') <> all (without) order by d;
     elsif kind = 1 and unit = '4' then
+        week := first + 7 * step * greatest((since - first) / (7 * step), 0);
         return query
             select d from (
                 select d::date, row_number() over (order by d) - 1 as n
-                from generate_series(first, ends, interval '1 day') d where extract(isodow from d) < 6
+                -- Also a first day on a weekend; the workdays after it are counted from there.
+                from generate_series(week, ends, interval '1 day') d where extract(isodow from d) < 6 or d::date = week
             ) as days (d, n)
             where n % step = 0 and to_char(d, 'YYYYMMDD') <> all (without) order by d;
     elsif kind = 2 and nth between 1 and 5 and weekday between 0 and 6 then
@@ -164,14 +180,14 @@ begin
                         - ((extract(dow from month + interval '1 month' - interval '1 day')::integer - weekday + 7) % 7) * interval '1 day'
                 )::date as d
                 from (select date_trunc('month', first)::date + n * step * interval '1 month' as at
-                      from generate_series(0, (ends - first) / 28 / step + 1) n) as months,
+                      from generate_series(greatest((since - first) / 31 / step - 1, 0), (ends - first) / 28 / step + 1) n) as months,
                     lateral (select at::date as month) as begun
             ) as days
             where d between first and ends and to_char(d, 'YYYYMMDD') <> all (without) order by d;
     elsif kind = 3 then
         return query
-            select d::date from generate_series(first, ends, interval '1 day') d
-            where (extract(dow from d)::integer + 1)::text = any (string_to_array(emr_rule(rule, 'event_repeat_freq'), ','))
+            select d::date from generate_series(greatest(first, since), ends, interval '1 day') d
+            where ((extract(dow from d)::integer + 1)::text = any (string_to_array(emr_rule(rule, 'event_repeat_freq'), ',')) or d::date = first)
               and to_char(d, 'YYYYMMDD') <> all (without) order by d;
     else
         -- Not a series, or one with an unknown rule, which `bridge_not_understood` reports.
@@ -180,7 +196,8 @@ begin
 end $$;
 
 -- Time off: events that are not visits (blocks, whole days, series). `end_time` is on the next day unless it is after `start_time`. An event without
--- a provider closes the practice. Category 2 means that the provider is present. Series extend as far as visits can be booked.
+-- a provider closes the practice. Category 2 means that the provider is present. Series extend as far as visits can be booked. A duration beyond ten
+-- years is a mistake, and would take longer to write than the EMR may wait.
 create or replace function emr_time_off(rows openemr_postcalendar_events[])
 returns table (event_id bigint, provider_id bigint, exception_date date, start_time time, end_time time, in_series boolean)
 language sql stable as $$
@@ -191,7 +208,7 @@ language sql stable as $$
     cross join bridge_reach() reach
     cross join lateral emr_dates(coalesce(e.pc_recurrtype, 0), e.pc_recurrspec, emr_date(e."pc_eventDate"), emr_date(e."pc_endDate"), reach) d
     cross join lateral (select coalesce(e.pc_alldayevent, 0) = 1 or emr_time(e."pc_startTime") is null or e.pc_duration >= 86400 as whole) w
-    cross join lateral generate_series(0, case when whole then greatest((coalesce(e.pc_duration, 0) - 1) / 86400, 0) else 0 end) n
+    cross join lateral generate_series(0, case when whole then least(greatest((coalesce(e.pc_duration, 0) - 1) / 86400, 0), case when coalesce(e.pc_recurrtype, 0) = 0 then 3700 else 6 end) else 0 end) n
     where emr_date(e."pc_eventDate") is not null and coalesce(e.pc_eventstatus, 1) >= 0 and emr_status(e.pc_apptstatus) not in ('Cancelled', 'NoShow')
       and e.pc_catid <> 2 and (e.pc_duration > 0 or e.pc_alldayevent = 1)
       and (coalesce(e.pc_aid, '') in ('', '0') or exists (select 1 from providers p where p.provider_id = emr_number(e.pc_aid)))
@@ -308,6 +325,7 @@ declare
     is_checked boolean := is_moved and as_staff is null and after.status not in ('Cancelled', 'NoShow', 'Deleted');
     -- Whether our tables have all that the EMR has committed, as far as this transaction knows.
     is_current boolean := not exists (select 1 from bridge_failures);
+    has_swept boolean := false;
     sent partner_api_visits;
     answer partner_api_visits;
 begin
@@ -349,13 +367,20 @@ begin
             end if;
             perform bridge_overlap(after);
             perform bridge_time_off_overlap(after);
-            -- The EMR changes faster than this transaction applies its changes: the EMR's own rows decide.
-            if sent.applied_to is null and emr_has_time_off(after) then
+            -- The EMR changes faster than this transaction applies its changes, or series are not copied as far (the horizon was raised): the EMR's own
+            -- rows decide.
+            if (sent.applied_to is null or after.visit_date > (select renewed_until - 2 from bridge)) and emr_has_time_off(after) then
                 raise exclusion_violation using constraint = 'visits_provider_free', message = 'visits_provider_free';
             end if;
         end if;
         answer := emr_send_visit(sent);
-        exit when answer.result <> 'behind';
+        -- What is in the way can be a write of a lost call, for example of the caller's previous attempt. Without it, tries once more.
+        if answer.result in ('provider', 'room', 'patient') and not has_swept and pg_try_advisory_xact_lock(20926, 0) then
+            has_swept := true;
+            exit when bridge_sweep(20) = 0;
+        else
+            exit when answer.result <> 'behind';
+        end if;
         is_current := bridge_follow(before.visit_id);
     end loop;
     perform bridge_answer(answer.result, answer.message);
@@ -375,13 +400,13 @@ begin
     if exists (select 1 from bridge) then return 0; end if;
     if exists (select 1 from patients) then
         strangers := (select count(*) from patients p left join patient_data d on d.pid = p.patient_id
-            where d.pid is null
-               or p.first_name <> coalesce(d.fname, '') and p.last_name <> coalesce(d.lname, '') and p.dob is distinct from emr_date(d."DOB"));
+            where d.pid is null and p.patient_id > coalesce((select last_patient from detached), -1)
+               or d.pid is not null and p.first_name <> coalesce(d.fname, '') and p.last_name <> coalesce(d.lname, '') and p.dob is distinct from emr_date(d."DOB"));
     end if;
     if exists (select 1 from visits) then
         strangers := strangers + (select count(*) from visits v left join openemr_postcalendar_events e on e.pc_eid = v.visit_id
-            where v.status <> 'Deleted' and (e.pc_eid is null
-               or emr_number(e.pc_pid) is distinct from v.patient_id and emr_date(e."pc_eventDate") is distinct from v.visit_date));
+            where v.status <> 'Deleted' and (e.pc_eid is null and v.visit_id > coalesce((select last_visit from detached), -1)
+               or e.pc_eid is not null and emr_number(e.pc_pid) is distinct from v.patient_id and emr_date(e."pc_eventDate") is distinct from v.visit_date));
     end if;
     return strangers;
 end $$;
@@ -403,6 +428,13 @@ begin
                 and emr_number(emr_rule(e.pc_recurrspec, 'event_repeat_on_day')) between 0 and 6
             or e.pc_recurrtype = 3 and emr_rule(e.pc_recurrspec, 'event_repeat_freq') ~ '^[1-7](,[1-7])*$')
         then what := 'unknown recurrence rule'; return next; end if;
+        -- For the EMR's own search, Out Of Office lasts until the next In Office, whatever its duration.
+        if e.pc_catid = 3 and e.pc_duration = 0 and e.pc_alldayevent is distinct from 1 and e.pc_eventstatus >= 0
+            and (coalesce(e.pc_recurrtype, 0) = 0 or coalesce(emr_date(e."pc_endDate"), current_date) >= current_date)
+        then what := 'absence without a duration'; return next; end if;
+        if e.pc_duration > (case when coalesce(e.pc_recurrtype, 0) = 0 then 319680000 else 604800 end) then
+            what := 'duration of more than ten years, or a week in a series'; return next;
+        end if;
         if emr_date(e."pc_eventDate") >= current_date then
             if coalesce(e.pc_aid, '') not in ('', '0') and not exists (select 1 from providers p where p.provider_id = emr_number(e.pc_aid)) then
                 what := 'provider is not a user'; return next;

@@ -170,7 +170,7 @@ begin
             into of_provider, of_room, of_patient
             from openemr_postcalendar_events e
             where e.pc_eventDate between date(starts) - interval 1 day and date(ends) and e.pc_eid <> coalesce(new.event_id, 0)
-              and coalesce(e.pc_recurrtype, 0) = 0 and e.pc_catid <> 2 and e.pc_eventstatus >= 0 and e.pc_apptstatus not in (''x'', ''%'', ''?'')
+              and (e.pc_duration > 0 or e.pc_alldayevent = 1) and coalesce(e.pc_recurrtype, 0) = 0 and e.pc_catid <> 2 and e.pc_eventstatus >= 0 and e.pc_apptstatus not in (''x'', ''%'', ''?'')
               and if(e.pc_alldayevent = 1 or e.pc_startTime is null or e.pc_duration >= 86400,
                 timestamp(e.pc_eventDate) < ends and timestamp(e.pc_eventDate) + interval greatest(e.pc_duration, 86400) second > starts,
                 timestamp(e.pc_eventDate, e.pc_startTime) < ends

@@ -4,7 +4,7 @@ do $$ begin
     if to_regproc('partner_api.bridge_detach') is not null then perform partner_api.bridge_detach(); end if;
 end $$;
 drop function if exists bridge_visit_begins(), bridge_visit_changes(), bridge_patient_changes(), bridge_visit_type_changes() cascade;
-drop function if exists bridge_detach(), bridge_acknowledge(), bridge_database(), bridge_trial(), bridge_go_on(bigint, boolean), bridge_take_over(text, bigint[]), bridge_note(text, bigint, text), bridge_renew(),
+drop function if exists bridge_detach(), bridge_acknowledge(), bridge_database(), bridge_trial(), bridge_go_on(bigint, boolean), bridge_take_over(text, bigint[]), bridge_note(text, bigint, text), bridge_renew(), bridge_renew_some(bigint, bigint),
     bridge_check(), bridge_compare(text, bigint, bigint), bridge_differences(text, bigint[]), bridge_page(text, bigint, bigint), bridge_turns(),
     bridge_missing(), bridge_not_understood(), bridge_pull(bigint), bridge_follow(bigint), bridge_refresh(text, bigint), bridge_time_off_overlap(visits), bridge_takes(visits, bridge_span[]),
     bridge_state(), bridge_last_id(text), bridge_begin_above(text, bigint), bridge_keep_ids(), bridge_news(integer), bridge_sweep(bigint), bridge_apply_news(emr_outbox[], timestamptz), bridge_enter(), bridge_overlap(visits), bridge_token(), bridge_answer(text, text),
@@ -17,6 +17,14 @@ drop view if exists emr_providers, emr_visit_types, emr_rooms;
 drop function if exists emr_dates(integer, text, date, date, date), emr_rule(text, text), emr_status(text), emr_number(text), emr_date(text), emr_time(text);
 drop server if exists partner_api_emr cascade;
 drop function if exists bridge_connect(text, integer, text, text, text, text, text), bridge_alter(text, text[], jsonb), bridge_remote(text), bridge_session();
+-- A bridge that comes back continues with these.
+create table if not exists detached (last_visit bigint not null, last_patient bigint not null);
+create table if not exists detached_rooms (room text not null, resource_id bigint not null);
+create table if not exists detached_time_off (event_id bigint not null, exception_id bigint not null);
+delete from detached;
+insert into detached select coalesce((select max(visit_id) from visits), 0), coalesce((select max(patient_id) from patients), 0);
+insert into detached_rooms select room, resource_id from bridge_rooms;
+insert into detached_time_off select event_id, exception_id from bridge_time_off;
 drop table if exists bridge_tokens, bridge_pulled, bridge_failures, bridge_time_off, bridge_categories, bridge_rooms, bridge;
 drop type if exists bridge_span;
 drop function if exists bridge_reach();

@@ -17,6 +17,8 @@ end $$;
 
 create or replace function bridge_apply_provider(id bigint) returns void
 language plpgsql as $$
+declare
+    is_new boolean := not exists (select 1 from providers where provider_id = id);
 begin
     insert into providers as p (provider_id, name, title, specialty, active)
     select e.provider_id, e.name, e.title, e.specialty, e.active from emr_providers(array[id]) e
@@ -27,6 +29,10 @@ begin
     if not found then
         update providers set active = false
         where provider_id = id and active and not exists (select 1 from emr_providers(array[id]));
+    elsif is_new and not bridge_is_loading() then
+        -- Events that name a user who did not exist yet: an import need not write users first.
+        perform bridge_follow('bridge_apply_event', array(select event_id from emr_events_with(id)),
+            clock_timestamp() + least(interval '200 ms', nullif(current_setting('lock_timeout')::interval, '0')), false);
     end if;
 end $$;
 
@@ -130,7 +136,9 @@ declare
 begin
     with off as materialized (
         select nextval(pg_get_serial_sequence('partner_api.schedule_exceptions', 'exception_id')) as exception_id, o.*
-        from emr_time_off(events) o where not exists (select 1 from bridge_time_off b where b.event_id = o.event_id)),
+        from emr_time_off(events) o where not exists (select 1 from bridge_time_off b where b.event_id = o.event_id)
+          -- It is a visit as soon as its patient is copied, which `bridge_apply_event` does.
+          and not exists (select 1 from emr_patients_ahead(events) a where a.event_id = o.event_id)),
     made as (
         insert into schedule_exceptions (exception_id, provider_id, exception_date, kind, start_time, end_time)
         select exception_id, provider_id, exception_date, 'off', start_time, end_time from off),
@@ -153,8 +161,18 @@ begin
     -- Lock our row first, then read the EMR's: a change that was open until now is then read as it was committed.
     select * into v from visits where visit_id = id for no key update;
     select * into e from emr_visits(array[id]);
+    if e.visit_id is null then
+        -- The change that registered its patient may still wait to be applied. As time off, the visit would stay unknown to partners.
+        perform bridge_apply_patient(a.patient_id) from emr_patients_ahead(array[id]) a;
+        if found then select * into e from emr_visits(array[id]); end if;
+    end if;
 
-    delete from schedule_exceptions x using bridge_time_off b where b.event_id = id and x.exception_id = b.exception_id;
+    -- Until nothing is left: a repair or retry that this waited for has put its own rows in place of those it deleted, of an older state.
+    loop
+        with gone as (delete from bridge_time_off b where b.event_id = id returning b.exception_id)
+        delete from schedule_exceptions x using gone where x.exception_id = gone.exception_id;
+        exit when not exists (select 1 from bridge_time_off b where b.event_id = id);
+    end loop;
     if e.visit_id is null then
         perform bridge_add_time_off(array[id]);
         update visits set status = 'Deleted', updated_at = now() where visit_id = id and status <> 'Deleted';
@@ -289,8 +307,20 @@ exception when others then
     return bridge_follow_together(of, keys[:half], until) + bridge_follow_together(of, keys[half + 1:], until);
 end $follow$;
 
--- Applies these keys page by page: first together, then the remaining differences row by row. A row that fails is recorded and does not stop the others.
--- Returns how many rows changed, and the keys that were not reached before `until`.
+-- The keys whose rows differ. One whose EMR row cannot be read counts as different, so that applying it says why.
+create or replace function bridge_differing(of text, keys bigint[]) returns bigint[]
+language plpgsql as $$
+declare
+    half integer := cardinality(keys) / 2;
+begin
+    return array(select distinct d.key from bridge_differences(of, keys) d order by d.key);
+exception when data_exception then
+    if half = 0 then return keys; end if;
+    return bridge_differing(of, keys[:half]) || bridge_differing(of, keys[half + 1:]);
+end $$;
+
+-- Applies these keys page by page: together first, then row by row what still differs. A row that fails is recorded and does not stop the others.
+-- Returns how many rows changed, and the keys that had no turn before `until`.
 create or replace function bridge_follow_until(of text, keys bigint[], until timestamptz, tried boolean, out done bigint, out rest bigint[])
 language plpgsql set jit = off as $$
 declare
@@ -309,7 +339,7 @@ begin
         end if;
         page := keys[here:here + many - 1];
         done := done + bridge_follow_together(of, page, until);
-        for it in select distinct d.key from bridge_differences(of, page) d order by d.key loop
+        foreach it in array bridge_differing(of, page) loop
             if clock_timestamp() > until then
                 rest := rest || it;
                 continue;
@@ -496,6 +526,9 @@ declare
     provider_from time := coalesce(new.provider_time, new.visit_time);
     booked_from timestamp := new.visit_date + provider_from + case when provider_from < new.visit_time then interval '1 day' else interval '0' end;
 begin
+    if (select loaded_at from bridge) is null then
+        raise cannot_connect_now using message = 'the rows of the EMR are still being copied';
+    end if;
     -- Time off that was committed after the caller read the calendar.
     if new.status not in ('Cancelled', 'NoShow', 'Deleted') and exists (
         select 1 from schedule_exceptions x join bridge_time_off b on b.exception_id = x.exception_id
@@ -506,6 +539,23 @@ begin
     then
         raise exclusion_violation using constraint = 'visits_provider_free', message = 'visits_provider_free';
     end if;
+    -- After the days to which series are copied: from the moment that the horizon is raised until the next night, they end too early.
+    if new.status not in ('Cancelled', 'NoShow', 'Deleted') and new.visit_date > (select renewed_until - 2 from bridge) then
+        begin
+            if exists (
+                select 1 from emr_time_off(array(select event_id from emr_series(new.visit_date - 2))) t
+                where t.in_series and t.exception_date between new.visit_date - 2 and new.visit_date + 2
+                  and coalesce(t.provider_id, new.provider_id) = new.provider_id
+                  and (t.exception_date + coalesce(t.start_time, '00:00'), t.exception_date + coalesce(t.end_time, '24:00')
+                        + case when t.end_time <= t.start_time then interval '1 day' else interval '0' end)
+                    overlaps (booked_from, booked_from + coalesce(new.provider_duration, new.visit_duration) * interval '1 min'))
+            then
+                raise exclusion_violation using constraint = 'visits_provider_free', message = 'visits_provider_free';
+            end if;
+        exception when syntax_error_or_access_rule_violation or data_exception then
+            raise cannot_connect_now using message = 'the bridge cannot read the EMR''s tables: ' || sqlerrm;
+        end;
+    end if;
     if not exists (select 1 from bridge_failures) and not exists (select 1 from bridge_late) then return new; end if;
     if exists (select 1 from (select apply, key from bridge_failures union all select apply, key from bridge_late) f
         where apply = 'bridge_apply_event' and (key = 0 or tg_op = 'UPDATE' and key = new.visit_id))
@@ -514,6 +564,10 @@ begin
     end if;
     begin
         noted := array(select key from bridge_failures where apply = 'bridge_apply_event' union select key from bridge_late where apply = 'bridge_apply_event');
+        -- After a statement that changed all events, expanding them would take longer than the caller waits.
+        if cardinality(noted) > 1000 then
+            noted := array(select key from unnest(noted) key intersect select event_id from emr_events_near(new.visit_date));
+        end if;
         near := array(
             select e.visit_id from emr_visits(noted) e
             where e.visit_date between new.visit_date - 2 and new.visit_date + 2
@@ -575,15 +629,19 @@ for each row when (current_setting('partner_api.writing', true) is distinct from
 create or replace trigger write_through before insert or update on visits
 for each row when (current_setting('partner_api.writing', true) is distinct from 'emr') execute function bridge_visit_changes();
 
--- Creates the triggers on the EMR's tables: one for each kind of statement, with a function for each table. The EMR's statement calls only
--- this function, which catches every error, even in code that does not compile, and records the rows. A transaction of the EMR
--- spends at most 300 ms on waits and on statements of many rows; further rows are recorded. Nothing depends on the EMR's columns, so its
--- upgrades work. Recreated triggers are enabled.
+-- Creates the triggers on the EMR's tables: one for each kind of statement, with a function for each table. The EMR's statement runs only into
+-- this function, which catches every error behind it, including code that does not compile, and records the rows. A transaction of the EMR
+-- spends at most 300 ms on waits and on statements of many rows; later rows are recorded. Nothing depends on the EMR's columns, so its
+-- upgrades work. Recreated triggers are enabled. A trigger that is as it should be is left alone, so renewing the bridge locks no table of the EMR.
+-- Others are created on all tables at once, or on none: the EMR's statements would queue behind a lock that waits, and one that wrote to the first
+-- table while we wait for the second would deadlock with us, and could be the one that fails.
 create or replace function bridge_watch() returns void
 language plpgsql as $watch$
 declare
     it bridge_watched;
     key text;
+    missing text := '';
+    limit_before text := current_setting('lock_timeout');
 begin
     for it in select * from bridge_watched loop
         key := case when it.key = '' then '0' else quote_ident(it.key) end;
@@ -641,13 +699,32 @@ begin
                 return null;
             end $$ $hook$,
             replace(it.apply, 'bridge_apply_', ''), key, it.apply);
-        execute format('create or replace trigger partner_api_inserts after insert on %1$s referencing new table as new_rows
+        continue when 3 = (
+            select count(*) from pg_trigger t
+            where t.tgrelid = to_regclass(it.emr_table) and t.tgname in ('partner_api_inserts', 'partner_api_updates', 'partner_api_deletes')
+              and t.tgenabled = 'O' and t.tgfoid = to_regproc(format('partner_api.bridge_hook_%s', replace(it.apply, 'bridge_apply_', '')))
+              -- After statements of one kind, with their rows.
+              and t.tgtype = case t.tgname when 'partner_api_inserts' then 4 when 'partner_api_updates' then 16 else 8 end
+              and (t.tgnewtable is not null) = (t.tgname <> 'partner_api_deletes') and (t.tgoldtable is not null) = (t.tgname <> 'partner_api_inserts'));
+        missing := missing || format('create or replace trigger partner_api_inserts after insert on %1$s referencing new table as new_rows
                 for each statement execute function partner_api.bridge_hook_%2$s();
             create or replace trigger partner_api_updates after update on %1$s referencing old table as old_rows new table as new_rows
                 for each statement execute function partner_api.bridge_hook_%2$s();
             create or replace trigger partner_api_deletes after delete on %1$s referencing old table as old_rows
-                for each statement execute function partner_api.bridge_hook_%2$s()', it.emr_table, replace(it.apply, 'bridge_apply_', ''));
+                for each statement execute function partner_api.bridge_hook_%2$s();', it.emr_table, replace(it.apply, 'bridge_apply_', ''));
     end loop;
+    for attempt in 1..40 loop
+        exit when missing = '';
+        begin
+            perform set_config('lock_timeout', '50ms', true);
+            execute missing;
+            exit;
+        exception when lock_not_available then
+            if attempt = 40 then raise; end if;
+            perform pg_sleep(0.05);
+        end;
+    end loop;
+    perform set_config('lock_timeout', limit_before, true);
 end $watch$;
 select bridge_watch();
 
@@ -753,9 +830,13 @@ begin
     return query
     select keys[cardinality(keys)], d.kind, count(d.key), min(d.key)
     from (select) page left join bridge_differences(of, keys) d on true group by d.kind;
-exception when syntax_error_or_access_rule_violation or data_exception then
-    -- `bridge_check` reports unreadable tables.
-    return;
+exception
+    when syntax_error_or_access_rule_violation then
+        -- `bridge_check` reports unreadable tables.
+        return;
+    when data_exception then
+        -- The pages after this one are compared all the same.
+        return query select keys[cardinality(keys)], 'a row cannot be read', 1::bigint, keys[1];
 end $$;
 
 -- Returns all findings except differing rows; no row if there are none.
@@ -813,35 +894,70 @@ begin
     end if;
 end $$;
 
--- Extends series to the last day that can be booked today; returns the number of events that got more days.
-create or replace function bridge_renew() returns bigint
+-- Extends the next series after `after`, at most `most`, as far as can be booked today. Returns how many got more days, and the last one; none after the
+-- last page. Each page is short, so that the nightly run's limits hold however many series there are.
+create or replace function bridge_renew_some(after bigint, most bigint, out done bigint, out last bigint)
 language plpgsql as $$
 declare
-    it bigint;
-    done bigint := 0;
     before date := (select renewed_until from bridge);
+    keys bigint[] := array(select s.event_id from emr_series(before) s where s.event_id > after order by s.event_id limit most);
+    busy bigint[];
 begin
-    perform set_config('partner_api.writing', 'emr', true);
-    for it in
-        select distinct e.event_id from emr_time_off(array(select s.event_id from emr_series(before) s)) e
-        where e.in_series and e.exception_date > before
+    last := keys[cardinality(keys)];
+    done := 0;
+    if last is null then
+        update bridge set renewed_until = bridge_reach();
+        return;
+    end if;
+    -- One row of each series is enough to make a change of it wait for us. A change under way extends the series itself.
+    with newest as (select max(b.exception_id) as exception_id from bridge_time_off b where b.event_id = any (keys) group by b.event_id),
+        free as (select b.event_id from bridge_time_off b where b.exception_id in (select exception_id from newest) for share skip locked)
+    select array(select b.event_id from bridge_time_off b where b.event_id = any (keys) except select event_id from free) into busy;
+    with off as materialized (
+        select nextval(pg_get_serial_sequence('partner_api.schedule_exceptions', 'exception_id')) as exception_id, o.*
+        from emr_time_off(array(select key from unnest(keys) key where key <> all (busy))) o
+        where o.in_series and o.exception_date > before
           and not exists (select 1 from bridge_time_off b join schedule_exceptions x on x.exception_id = b.exception_id
-                          where b.event_id = e.event_id and x.exception_date = e.exception_date)
-    loop
+                          where b.event_id = o.event_id and x.exception_date = o.exception_date)),
+    made as (
+        insert into schedule_exceptions (exception_id, provider_id, exception_date, kind, start_time, end_time)
+        select exception_id, provider_id, exception_date, 'off', start_time, end_time from off),
+    kept as (
+        insert into bridge_time_off (event_id, exception_id) select event_id, exception_id from off)
+    select count(distinct event_id) into done from off;
+exception when data_exception or integrity_constraint_violation then
+    -- One of them cannot be extended: each by itself, and that one is recorded.
+    perform set_config('partner_api.writing', 'emr', true);
+    foreach last in array keys loop
         begin
-            perform bridge_apply_event(it);
+            perform bridge_apply_event(last);
             done := done + 1;
         exception when others then
-            perform bridge_note('bridge_apply_event', array[it], sqlerrm, true);
+            perform bridge_note('bridge_apply_event', array[last], sqlerrm, true);
         end;
     end loop;
     perform set_config('partner_api.writing', '', true);
-    update bridge set renewed_until = bridge_reach();
+end $$;
+
+-- The same for all series.
+create or replace function bridge_renew() returns bigint
+language plpgsql as $$
+declare
+    page record;
+    after bigint := -1;
+    done bigint := 0;
+begin
+    loop
+        select * into page from bridge_renew_some(after, 100);
+        done := done + page.done;
+        after := page.last;
+        exit when after is null;
+    end loop;
     return done;
 end $$;
 
 -- Compares the next rows, at most `most`, and corrects ours. It continues where the previous call ended, unless that was more than an hour ago. Each row
--- is tried once; a row that fails is recorded. With `loading`, partners get no events.
+-- has one turn: a row that fails is recorded. With `loading`, partners get no events, but only until all rows were copied once.
 create or replace function bridge_go_on(most bigint, loading boolean, out compared bigint, out repaired bigint, out is_whole boolean)
 language plpgsql as $$
 declare
@@ -859,6 +975,7 @@ begin
         here.turn := 1;
         here.after := -1;
     end if;
+    loading := loading and here.loaded_at is null;
     of := (bridge_turns())[here.turn];
     perform set_config('partner_api.writing', 'emr', true);
     perform set_config('partner_api.loading', case when loading then 'on' else '' end, true);
@@ -876,7 +993,7 @@ begin
     if compared > 0 then
         -- A row that another transaction has locked is recorded, and does not stop the others.
         perform set_config('lock_timeout', least(100, 1000 * nullif(extract(epoch from limit_before::interval), 0))::integer::text, true);
-        busy := bridge_busy(of, array(select distinct d.key from bridge_differences(of, keys) d));
+        busy := bridge_busy(of, bridge_differing(of, keys));
         -- Skip a row whose record a retry has locked: the retry applies or keeps it, and recording it again would wait for the retry.
         perform bridge_note(of, array(select k.key from unnest(busy) k (key) where not exists (
                 select 1 from bridge_failures f where f.apply = of and f.key = k.key and f.ctid <> all (noted))),
@@ -905,7 +1022,8 @@ begin
         perform bridge_renew();
         perform set_config('partner_api.writing', '', true);
     end if;
-    update bridge set turn = here.turn, after = here.after, went_on_at = case when not is_whole then now() end;
+    update bridge set turn = here.turn, after = here.after, went_on_at = case when not is_whole then now() end,
+        loaded_at = coalesce(loaded_at, case when is_whole then now() end);
     perform set_config('partner_api.writing', '', true);
     perform set_config('partner_api.loading', '', true);
 end $$;

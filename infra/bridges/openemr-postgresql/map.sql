@@ -88,6 +88,25 @@ language sql stable as $$ select e.pc_eid::bigint from public.openemr_postcalend
 create function emr_events_of(type_id bigint) returns table (event_id bigint)
 language sql stable as $$ select e.pc_eid::bigint from public.openemr_postcalendar_events e where e.pc_catid = type_id $$;
 
+-- The events of a provider.
+create function emr_events_with(provider_id bigint) returns table (event_id bigint)
+language sql stable as $$ select e.pc_eid::bigint from public.openemr_postcalendar_events e where e.pc_aid::text = provider_id::text $$;
+
+-- The patients whom events name and whom our table lacks, although the EMR has them.
+create function emr_patients_ahead(keys bigint[]) returns table (event_id bigint, patient_id bigint)
+language sql stable as $$
+    select e.pc_eid::bigint, d.pid::bigint from public.openemr_postcalendar_events e
+    join public.patient_data d on d.pid = emr_number(e.pc_pid::text)
+    where e.pc_eid = any (keys) and not exists (select 1 from patients p where p.patient_id = d.pid)
+$$;
+
+-- The events that can take time on a day or its neighbors: those near it, series, and long ones.
+create function emr_events_near(day date) returns table (event_id bigint)
+language sql stable as $$
+    select e.pc_eid::bigint from public.openemr_postcalendar_events e
+    where e."pc_eventDate" between day - 3 and day + 3 or coalesce(e.pc_recurrtype, 0) <> 0 or e.pc_duration > 86400
+$$;
+
 -- The series that can have days after a date.
 create function emr_series(after date) returns table (event_id bigint)
 language sql stable as $$
@@ -98,7 +117,7 @@ $$;
 -- One value of a series' rule, which OpenEMR stores as a serialized PHP array: `s:17:"event_repeat_freq";s:1:"1";`
 create or replace function emr_rule(written text, name text) returns text
 language sql immutable parallel safe as $$
-    select (regexp_match(written, '"' || name || '";(?:s:[0-9]+:"([^"]*)"|i:([0-9]+))'))[1]
+    select coalesce(found[1], found[2]) from regexp_match(written, '"' || name || '";(?:s:[0-9]+:"([^"]*)"|i:([0-9]+))') found
 $$;
 
 -- The dates of a series between two dates, in order, without its exceptions. Kind 1: every n days, weeks, months, years or workdays
@@ -114,21 +133,35 @@ declare
     without text[] := string_to_array(coalesce(emr_rule(rule, 'exdate'), ''), ',');
     nth integer := least(emr_number(emr_rule(rule, 'event_repeat_on_num')), 100);
     weekday integer := least(emr_number(emr_rule(rule, 'event_repeat_on_day')), 100);
+    -- Days long past matter to nobody, and a series with a mistyped year has hundreds of thousands of them. More than the longest horizon and a year.
+    since date := until - 4500;
+    -- The last week before that in which the workdays are counted as in the first one.
+    week date;
 begin
-    if kind = 1 and unit in ('0', '1', '2', '3') then
-        -- Counted from the first date: a month that lacks the day uses its last day, and the next month uses the day again.
+    if not isfinite(first) then return; end if;
+    if kind = 1 and unit in ('2', '3') and extract(day from first) > 28 then
+        -- As PHP's `mktime` counts, by which the EMR shows them: February 31 is March 3, and from then on it is the 3rd.
+        while first <= ends loop
+            if first >= since and to_char(first, 'YYYYMMDD') <> all (without) then return next first; end if;
+            first := (date_trunc('month', first) + step * case unit when '2' then interval '1 month' else interval '1 year' end)::date
+                + (extract(day from first)::integer - 1);
+        end loop;
+    elsif kind = 1 and unit in ('0', '1', '2', '3') then
         return query
             select d from (
                 select (first + n * step * case unit when '0' then interval '1 day' when '1' then interval '1 week'
                     when '2' then interval '1 month' else interval '1 year' end)::date as d
-                from generate_series(0, (ends - first) / (step * case unit when '0' then 1 when '1' then 7 when '2' then 28 else 365 end)) n
+                from generate_series(greatest((since - first) / (step * case unit when '0' then 1 when '1' then 7 when '2' then 31 else 366 end), 0),
+                    (ends - first) / (step * case unit when '0' then 1 when '1' then 7 when '2' then 28 else 365 end)) n
             ) as days
             where d <= ends and to_char(d, 'YYYYMMDD') <> all (without) order by d;
     elsif kind = 1 and unit = '4' then
+        week := first + 7 * step * greatest((since - first) / (7 * step), 0);
         return query
             select d from (
                 select d::date, row_number() over (order by d) - 1 as n
-                from generate_series(first, ends, interval '1 day') d where extract(isodow from d) < 6
+                -- Also a first day on a weekend; the workdays after it are counted from there.
+                from generate_series(week, ends, interval '1 day') d where extract(isodow from d) < 6 or d::date = week
             ) as days (d, n)
             where n % step = 0 and to_char(d, 'YYYYMMDD') <> all (without) order by d;
     elsif kind = 2 and nth between 1 and 5 and weekday between 0 and 6 then
@@ -142,14 +175,14 @@ begin
                         - ((extract(dow from month + interval '1 month' - interval '1 day')::integer - weekday + 7) % 7) * interval '1 day'
                 )::date as d
                 from (select date_trunc('month', first)::date + n * step * interval '1 month' as at
-                      from generate_series(0, (ends - first) / 28 / step + 1) n) as months,
+                      from generate_series(greatest((since - first) / 31 / step - 1, 0), (ends - first) / 28 / step + 1) n) as months,
                     lateral (select at::date as month) as begun
             ) as days
             where d between first and ends and to_char(d, 'YYYYMMDD') <> all (without) order by d;
     elsif kind = 3 then
         return query
-            select d::date from generate_series(first, ends, interval '1 day') d
-            where (extract(dow from d)::integer + 1)::text = any (string_to_array(emr_rule(rule, 'event_repeat_freq'), ','))
+            select d::date from generate_series(greatest(first, since), ends, interval '1 day') d
+            where ((extract(dow from d)::integer + 1)::text = any (string_to_array(emr_rule(rule, 'event_repeat_freq'), ',')) or d::date = first)
               and to_char(d, 'YYYYMMDD') <> all (without) order by d;
     else
         -- Not a series, or one with an unknown rule, which `emr_not_understood` reports.
@@ -158,7 +191,8 @@ begin
 end $$;
 
 -- Time off: events that are not visits (blocks, whole days, series). `end_time` is on the next day unless it is after `start_time`. An event without
--- a provider closes the practice. Category 2 means that the provider is present. Series extend as far as visits can be booked.
+-- a provider closes the practice. Category 2 means that the provider is present. Series extend as far as visits can be booked. A duration beyond ten
+-- years is a mistake, and would take longer to write than the EMR may wait.
 create function emr_time_off(keys bigint[])
 returns table (event_id bigint, provider_id bigint, exception_date date, start_time time, end_time time, in_series boolean)
 language sql stable as $$
@@ -170,8 +204,8 @@ language sql stable as $$
     cross join lateral emr_dates(coalesce(e.pc_recurrtype, 0)::integer, e.pc_recurrspec::text, e."pc_eventDate"::date,
         e."pc_endDate"::date, bridge_reach()) d
     cross join lateral (select coalesce(e.pc_alldayevent::integer, 0) = 1 or e."pc_startTime" is null or e.pc_duration >= 86400 as whole) w
-    cross join lateral generate_series(0, case when whole then greatest((coalesce(e.pc_duration, 0) - 1) / 86400, 0) else 0 end) n
-    where e.pc_eid = any (keys) and e."pc_eventDate" is not null and coalesce(e.pc_eventstatus, 1) >= 0
+    cross join lateral generate_series(0, case when whole then least(greatest((coalesce(e.pc_duration, 0) - 1) / 86400, 0), case when coalesce(e.pc_recurrtype, 0) = 0 then 3700 else 6 end) else 0 end) n
+    where e.pc_eid = any (keys) and e."pc_eventDate"::date between date '0001-01-01' and date '9999-12-31' and coalesce(e.pc_eventstatus, 1) >= 0
       and emr_status(e.pc_apptstatus::text) not in ('Cancelled', 'NoShow')
       and e.pc_catid <> 2 and (e.pc_duration > 0 or e.pc_alldayevent::integer = 1)
       and (coalesce(e.pc_aid::text, '') in ('', '0') or exists (select 1 from public.users u where u.id = emr_number(e.pc_aid::text)))
@@ -320,8 +354,18 @@ language sql stable as $$
     with events as (
         select e.pc_eid::text as key, e.pc_recurrtype as kind, e.pc_recurrspec::text as rule, e.pc_eventstatus as status, e.pc_catid as category,
             nullif(nullif(e.pc_aid::text, ''), '0') as provider, nullif(nullif(e.pc_pid::text, ''), '0') as patient, e.pc_room::text as room,
-            e."pc_eventDate"::date as begins, e."pc_endDate"::date as ends
+            e."pc_eventDate"::date as begins, e."pc_endDate"::date as ends, e.pc_duration::bigint as duration,
+            e.pc_alldayevent::integer as whole
         from public.openemr_postcalendar_events e)
+    select 'date outside of the calendar', key from events where begins not between date '0001-01-01' and date '9999-12-31'
+    union all
+    select 'duration of more than ten years, or a week in a series', key from events where duration > case kind when 0 then 319680000 else 604800 end
+    union all
+    -- For the EMR's own search, Out Of Office lasts until the next In Office, whatever its duration.
+    select 'absence without a duration', key from events
+    where category = 3 and duration = 0 and whole is distinct from 1 and status >= 0
+      and (begins >= current_date or kind <> 0 and coalesce(nullif(ends, date '0001-01-01'), current_date) >= current_date)
+    union all
     select 'unknown recurrence rule', key from events
     where kind <> 0 and status >= 0 and coalesce(ends, current_date) >= current_date and not (
         kind = 1 and coalesce(emr_rule(rule, 'event_repeat_freq_type'), '') in ('0', '1', '2', '3', '4')
@@ -369,8 +413,8 @@ create or replace view bridge_ungranted (emr_table, statement) as
 create function emr_strangers() returns bigint
 language sql stable as $$
     select (select count(*) from patients p left join emr_patients(array(select patient_id from patients)) e on e.patient_id = p.patient_id
-            where e.patient_id is null or p.first_name <> e.first_name and p.last_name <> e.last_name and p.dob is distinct from e.dob)
+            where e.patient_id is null and p.patient_id > coalesce((select last_patient from detached), -1) or p.first_name <> e.first_name and p.last_name <> e.last_name and p.dob is distinct from e.dob)
         + (select count(*) from visits v left join emr_visits(array(select visit_id from visits)) e on e.visit_id = v.visit_id
-            where v.status <> 'Deleted' and (e.visit_id is null or e.patient_id <> v.patient_id and e.visit_date <> v.visit_date))
+            where v.status <> 'Deleted' and (e.visit_id is null and v.visit_id > coalesce((select last_visit from detached), -1) or e.patient_id <> v.patient_id and e.visit_date <> v.visit_date))
     where not exists (select 1 from bridge)
 $$;

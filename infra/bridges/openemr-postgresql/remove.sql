@@ -3,13 +3,32 @@
 set local search_path = partner_api;
 do $$
 declare
-    it record;
+    limit_before text := current_setting('lock_timeout');
+    statements text := (
+        select coalesce(string_agg(format('drop function if exists %s cascade;', p.oid::regprocedure), ' '), '') from pg_proc p
+        where pronamespace = 'partner_api'::regnamespace and (proname like 'bridge\_%' or proname like 'emr\_%'));
 begin
-    for it in select p.oid::regprocedure as name from pg_proc p
-        where pronamespace = 'partner_api'::regnamespace and (proname like 'bridge\_%' or proname like 'emr\_%') loop
-        execute format('drop function if exists %s cascade', it.name);
+    -- All at once or none: `bridge_watch` says why.
+    for attempt in 1..40 loop
+        begin
+            perform set_config('lock_timeout', '50ms', true);
+            execute statements;
+            exit;
+        exception when lock_not_available then
+            if attempt = 40 then raise; end if;
+            perform pg_sleep(0.05);
+        end;
     end loop;
+    perform set_config('lock_timeout', limit_before, true);
 end $$;
+-- A bridge that comes back continues with these.
+create table if not exists detached (last_visit bigint not null, last_patient bigint not null);
+create table if not exists detached_rooms (room text not null, resource_id bigint not null);
+create table if not exists detached_time_off (event_id bigint not null, exception_id bigint not null);
+delete from detached;
+insert into detached select coalesce((select max(visit_id) from visits), 0), coalesce((select max(patient_id) from patients), 0);
+insert into detached_rooms select room, resource_id from bridge_rooms;
+insert into detached_time_off select event_id, exception_id from bridge_time_off;
 drop view if exists bridge_ungranted, bridge_grants, bridge_watched;
 drop table if exists bridge_late, bridge_failures, bridge_time_off, bridge_rooms, bridge;
 -- From now on, the API's new rows get ids that the EMR does not assign, so that a bridge that is attached again recognizes them.

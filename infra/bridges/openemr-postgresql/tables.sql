@@ -17,6 +17,13 @@ alter table bridge add column if not exists visits_above bigint not null default
     add column if not exists patients_above bigint not null default 0,
     -- When both sides were last compared as a whole.
     add column if not exists checked_at timestamptz;
+-- When all rows of the EMR were first copied. The API books nothing before that: it would not see the visits that are still missing.
+do $$ begin
+    if not exists (select 1 from pg_attribute where attrelid = 'bridge'::regclass and attname = 'loaded_at' and not attisdropped) then
+        alter table bridge add column loaded_at timestamptz;
+        update bridge set loaded_at = now() where went_on_at is null;
+    end if;
+end $$;
 -- The last day that can be booked today, plus a month.
 create or replace function bridge_reach() returns date
 language sql stable as $$ select current_date + coalesce(max(horizon_days), 365)::integer + 31 from tenant_identity $$;
@@ -32,6 +39,17 @@ create table if not exists bridge_time_off (
     exception_id bigint primary key references schedule_exceptions (exception_id) on delete cascade
 );
 create index if not exists bridge_time_off_by_event on bridge_time_off (event_id);
+-- What a bridge that was removed had copied, so that one that comes back continues with it: without this, every room would be there twice, and
+-- time off that the EMR has deleted meanwhile would stay for good. Rows with ids up to these are copies of the EMR's, even if it has deleted them.
+create table if not exists detached (last_visit bigint not null, last_patient bigint not null);
+create table if not exists detached_rooms (room text not null, resource_id bigint not null);
+create table if not exists detached_time_off (event_id bigint not null, exception_id bigint not null);
+insert into bridge_rooms (room, resource_id)
+select d.room, d.resource_id from detached_rooms d join resources r on r.resource_id = d.resource_id on conflict do nothing;
+insert into bridge_time_off (event_id, exception_id)
+select d.event_id, d.exception_id from detached_time_off d join schedule_exceptions x on x.exception_id = d.exception_id on conflict do nothing;
+delete from detached_rooms;
+delete from detached_time_off;
 -- Changes of the EMR that the bridge could not apply. It retries them before the API books a visit.
 create table if not exists bridge_failures (
     apply text not null,

@@ -17,7 +17,7 @@ use remote::connect;
 pub use remote::{EmrRow, pull, refresh};
 pub use upkeep::{Progress, catch_up, check, is_due, load, record_check, renew, try_out};
 
-/// Creating triggers locks the EMR's tables; this limits how long its programs wait.
+/// Limits waits for locks of our tables. For those of the EMR's tables, the scripts wait less.
 const LOCK_TIMEOUT: &str = "set local lock_timeout = '2s'; ";
 
 /// The SQL of one bridge.

@@ -22,6 +22,9 @@ const LOOK: i64 = 5_000;
 /// Postponed changes of the EMR that one transaction applies.
 const CAUGHT_UP: i64 = 500;
 
+/// Series per transaction of an extension.
+const RENEWED: i64 = 50;
+
 /// The progress of a load or a repair.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -147,14 +150,19 @@ pub async fn catch_up(db: &TenantDb, mut goes_on: impl FnMut() -> bool) -> Resul
 
 /// Whether an attached practice has not been compared with its EMR since `before`.
 ///
+/// Not while rows are still being copied, unless that was given up: most would be missing.
+///
 /// # Errors
 /// As [`load`].
 pub async fn is_due(db: &TenantDb, before: Timestamp) -> Result<bool> {
     let mut conn = db.connection().await?;
-    Ok(on!(&mut conn, |c| sqlx::query_scalar("select coalesce(checked_at <= $1, true) from bridge")
-        .bind(before.to_sqlx())
-        .fetch_one(c)
-        .await)?)
+    Ok(on!(&mut conn, |c| sqlx::query_scalar(
+        "select (loaded_at is not null or coalesce(went_on_at, attached_at) < now() - interval '1 hour') \
+         and coalesce(checked_at <= $1, true) from bridge"
+    )
+    .bind(before.to_sqlx())
+    .fetch_one(c)
+    .await)?)
 }
 
 /// Records that an attached practice was compared with its EMR.
@@ -173,12 +181,24 @@ pub async fn record_check(db: &TenantDb, at: Timestamp) -> Result<()> {
 
 /// Extends the EMR's series to the last bookable day; returns how many were extended.
 ///
+/// Each transaction extends a page of them.
+///
 /// # Errors
 /// As [`load`].
 pub async fn renew(db: &TenantDb) -> Result<i64> {
-    crate::in_transaction!(db, Error, |conn| {
-        Ok(on!(conn, |c| sqlx::query_scalar("select bridge_renew()").fetch_one(c).await)?)
-    })
+    let (mut renewed, mut after) = (0, Some(-1));
+    while let Some(id) = after {
+        let (done, last): (i64, Option<i64>) = crate::in_transaction!(db, Error, |conn| {
+            Ok(on!(conn, |c| sqlx::query_as("select done, last from bridge_renew_some($1, $2)")
+                .bind(id)
+                .bind(RENEWED)
+                .fetch_one(c)
+                .await)?)
+        })?;
+        renewed += done;
+        after = last;
+    }
+    Ok(renewed)
 }
 
 /// Writes on both sides, checks that each change arrives, and rolls back.
