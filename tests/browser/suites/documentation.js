@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { asPartner, openPage, settled } from '../support/browser.js';
+import { asAdmin, asPartner, openPage, settled } from '../support/browser.js';
 
 /** The reference's sections with their endpoints, in its order. */
 const REFERENCE = [
@@ -19,19 +19,27 @@ const REFERENCE = [
 ];
 
 export function documentation(world) {
-  test('the documentation follows the reference and has every endpoint of the API', async () => {
+  const readers = [['a partner', asPartner, '/v1/openapi.json'], ['an administrator', asAdmin, '/v1/openapi-admin.json']];
+  for (const [reader, signIn, address] of readers) test(`the documentation follows the reference and has every endpoint for ${reader}`, async () => {
     const it = await openPage(world.browser, world.stack);
-    await asPartner(it.page, world.stack);
+    await signIn(it.page, world.stack);
+    await it.page.goto('/#/docs');
+    await it.page.getByRole('heading', { level: 1, name: 'API Documentation' }).waitFor();
     await settled(it.page);
     const shown = await it.page.locator('.docs-section').evaluateAll((sections) => sections.map((section) => [
       section.querySelector('h2').firstChild.textContent.trim(),
       [...section.querySelectorAll('article h3')].map((heading) => heading.textContent.trim()),
     ]));
-    REFERENCE.forEach(([title, operations], index) => {
+    const isFor = (operation) => reader !== 'a partner' || !operation.includes('/v1/admin/');
+    REFERENCE.forEach(([title, all], index) => {
+      const operations = all.filter(isFor);
       assert.equal(shown[index][0], title);
       assert.deepEqual(shown[index][1].slice(0, operations.length), operations, title);
     });
-    const description = await (await fetch(`${world.stack.url}/v1/openapi.json`)).json();
+    const headers = { 'X-Admin-Secret': world.stack.adminSecret };
+    const description = await (await fetch(world.stack.url + address, { headers })).json();
+    const download = await it.page.getByRole('link', { name: 'Download OpenAPI' }).getAttribute('href');
+    assert.equal(download, address);
     const all = Object.entries(description.paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`));
     assert.deepEqual(shown.flatMap(([, operations]) => operations).sort(), all.sort());
     it.check('docs');

@@ -15,9 +15,10 @@ import { Operation } from './operation.js';
 
 /** @param {{path: string, query: URLSearchParams, user: import('../../lib/session.js').User}} props */
 export function Docs({ path, query, user }) {
-  const description = useLoad((signal) => get('/v1/openapi.json', {}, signal), 'description');
+  const address = user.role === 'admin' ? '/v1/openapi-admin.json' : '/v1/openapi.json';
+  const description = useLoad((signal) => get(address, {}, signal), address);
   return html`
-    <${PageHead} title="API Documentation" actions=${html`<a class="button" href="/v1/openapi.json" download="officepro-openapi.json">Download OpenAPI</a>`} />
+    <${PageHead} title="API Documentation" actions=${html`<a class="button" href=${address} download="officepro-openapi.json">Download OpenAPI</a>`} />
     <${Awaited} load=${description} what="the documentation">${(/** @type {any} */ data) => html`<${Reference} description=${data} path=${path} query=${query} user=${user} />`}<//>`;
 }
 
