@@ -62,8 +62,14 @@ export function documentation(world) {
     }
     await page.goto('/#/docs/bookVisit');
     await page.waitForFunction(() => document.activeElement?.getAttribute('data-anchor') === 'bookVisit');
-    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Download OpenAPI' }).click()]);
-    assert.equal(JSON.parse(await readFile(await download.path(), 'utf8')).openapi, '3.1.0');
+    const downloaded = async (name) => {
+      const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name, exact: true }).click()]);
+      return readFile(await download.path(), 'utf8');
+    };
+    assert.equal(JSON.parse(await downloaded('Download OpenAPI')).openapi, '3.1.0');
+    assert.equal(JSON.parse(await downloaded('OpenAPI 3.0')).openapi, '3.0.3');
+    assert.equal(JSON.parse(await downloaded('Postman')).info.name, 'OfficePro Partner API');
+    assert.match(await downloaded('TypeScript'), /export interface paths/);
     it.check('docs');
     await it.close();
   });

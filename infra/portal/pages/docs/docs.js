@@ -18,9 +18,17 @@ export function Docs({ path, query, user }) {
   const address = user.role === 'admin' ? '/v1/openapi-admin.json' : '/v1/openapi.json';
   const description = useLoad((signal) => get(address, {}, signal), address);
   return html`
-    <${PageHead} title="API Documentation" actions=${html`<a class="button" href=${address} download="officepro-openapi.json">Download OpenAPI</a>`} />
+    <${PageHead} title="API Documentation" actions=${html`<a class="button" href=${address} download="officepro-openapi.json">Download OpenAPI</a>
+      ${downloads(address).map(([name, href, file]) => html`<a key=${file} class="button" href=${href} download=${file}>${name}</a>`)}`} />
     <${Awaited} load=${description} what="the documentation">${(/** @type {any} */ data) => html`<${Reference} description=${data} path=${path} query=${query} user=${user} />`}<//>`;
 }
+
+/** Returns name, address and file name of what else can be downloaded. @param {string} address @returns {[string, string, string][]} */
+const downloads = (address) => [
+  ['OpenAPI 3.0', `${address}?version=3.0`, 'officepro-openapi-3.0.json'],
+  ['Postman', '/downloads/postman.json', 'officepro.postman_collection.json'],
+  ['TypeScript', '/downloads/types.txt', 'officepro-api.d.ts'],
+];
 
 /** @param {{description: any, path: string, query: URLSearchParams, user: import('../../lib/session.js').User}} props */
 function Reference({ description, path, query, user }) {
