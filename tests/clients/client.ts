@@ -69,19 +69,23 @@ async function prospectWithTag(client: Client<paths>): Promise<number> {
   return id;
 }
 
+async function slotsOf(client: Client<paths>, id: number, query: { date: string; duration: number; visitType: string }): Promise<string[]> {
+  const found = await client.GET('/v1/{PPass}/availability/providers/{id}/slots', { params: { path: { ...path, id }, query } });
+  const slots = succeeded(found, 200).data;
+  assert.equal(slots.Count, slots.Slots.length);
+  return slots.Slots;
+}
+
 async function booking(client: Client<paths>, patient: number): Promise<void> {
   const types = succeeded(await client.GET('/v1/{PPass}/visit-types', { params: { path } }), 200).data;
   const type = types.find((it) => it.Bookable && it.Providers.length);
   const provider = type?.Providers[0];
   assert(type && provider !== undefined);
-  const query = { duration: 30, visitType: type.VisitType };
   const free: { date: string; time: string }[] = [];
   for (let day = 1; day <= 7; day += 1) {
     const date = new Date(Date.now() + day * 86_400_000).toISOString().slice(0, 10);
-    const found = await client.GET('/v1/{PPass}/availability/providers/{id}/slots', { params: { path: { ...path, id: provider }, query: { ...query, date } } });
-    const slots = succeeded(found, 200).data;
-    assert.equal(slots.Count, slots.Slots.length);
-    free.push(...slots.Slots.map((time) => ({ date, time })));
+    const times = await slotsOf(client, provider, { date, duration: 30, visitType: type.VisitType });
+    free.push(...times.map((time) => ({ date, time })));
   }
   const slot = free.at(-1);
   assert(slot, 'no time is free for a week');

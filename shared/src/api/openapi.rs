@@ -11,7 +11,7 @@ mod requests;
 mod served;
 mod version_3_0;
 
-pub use served::{Audience, GetDescription, OpenApiVersion, Published};
+pub use served::{Audience, GetDescription, Published, SpecVersion};
 
 use serde_json::{Value, json};
 use utoipa::{

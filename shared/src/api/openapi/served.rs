@@ -28,13 +28,13 @@ use crate::{
 
 text_enum! {
     /// A version of the OpenAPI Specification: 3.1 is 3.1.0, 3.0 is 3.0.3.
-    OpenApiVersion {
+    SpecVersion {
         V31 = "3.1",
         V30 = "3.0",
     }
 }
 
-impl FieldValue for OpenApiVersion {
+impl FieldValue for SpecVersion {
     fn read(source: Source<'_>) -> Result<Self, FieldProblem> {
         source.text()?.parse().map_err(|()| FieldProblem::invalid("must be one of 3.1, 3.0"))
     }
@@ -44,7 +44,7 @@ params! {
     pub struct GetDescription {
         /// The version of OpenAPI; default 3.1. Version 3.0 is for tools that cannot read 3.1, and
         /// has no `webhooks`.
-        "version" => version: Option<OpenApiVersion>,
+        "version" => version: Option<SpecVersion>,
     }
 }
 
@@ -62,7 +62,7 @@ pub struct Published {
     whole: &'static str,
     audience: Audience,
     /// The documents made so far, by version and by host.
-    made: Mutex<BTreeMap<(OpenApiVersion, Option<String>), Arc<Made>>>,
+    made: Mutex<BTreeMap<(SpecVersion, Option<String>), Arc<Made>>>,
 }
 
 /// A document, plain and compressed.
@@ -87,7 +87,7 @@ impl Published {
     /// `host` is the permanent host of the API, if there is one. Without one, the address of the
     /// document itself applies.
     pub fn response(&self, query: &GetDescription, host: Option<&str>, request: &HeaderMap) -> Response {
-        let made = self.made(query.version.unwrap_or(OpenApiVersion::V31), host);
+        let made = self.made(query.version.unwrap_or(SpecVersion::V31), host);
         let gzip = accepts_gzip(request);
         let found = if gzip { &made.gzip } else { &made.plain };
         let mut response = if found.is_known_to(request) {
@@ -111,20 +111,20 @@ impl Published {
         response
     }
 
-    fn made(&self, version: OpenApiVersion, host: Option<&str>) -> Arc<Made> {
+    fn made(&self, version: SpecVersion, host: Option<&str>) -> Arc<Made> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.entry((version, host.map(str::to_owned)))
             .or_insert_with(|| Arc::new(self.make(version, host)))
             .clone()
     }
 
-    fn make(&self, version: OpenApiVersion, host: Option<&str>) -> Made {
+    fn make(&self, version: SpecVersion, host: Option<&str>) -> Made {
         // A test compares the text with the code, so it is JSON.
         let mut document: Value = serde_json::from_str(self.whole).unwrap_or_default();
         if matches!(self.audience, Audience::Partners) {
             partners::keep_only(&mut document);
         }
-        if version == OpenApiVersion::V30 {
+        if version == SpecVersion::V30 {
             version_3_0::convert(&mut document);
         }
         if let Some(host) = host {
