@@ -103,6 +103,11 @@ fn schema(value: &mut Value) {
     }
     if can_be_null {
         members.insert("nullable".to_owned(), true.into());
+        if let Some(Value::Array(known)) = members.get_mut("enum")
+            && !known.contains(&Value::Null)
+        {
+            known.push(Value::Null);
+        }
     }
     // In version 3.0, what stands beside a reference is ignored.
     if members.len() > 1
@@ -112,31 +117,23 @@ fn schema(value: &mut Value) {
     }
 }
 
-/// Removes null from the types and alternatives of a schema; returns whether it was there.
+/// Removes null from the types of a schema; returns whether it was there.
+///
+/// `nullable` has a meaning only beside a type, so a schema that only null satisfies becomes a
+/// string that is null.
 fn remove_null(members: &mut Map<String, Value>) -> bool {
-    let mut found = false;
-    if let Some(Value::Array(types)) = members.get_mut("type") {
-        let before = types.len();
-        types.retain(|it| it != "null");
-        found = types.len() < before;
-        if let [one] = types.as_slice() {
-            let one = one.clone();
-            members.insert("type".to_owned(), one);
-        }
+    if members.get("type").is_some_and(|it| it == "null") {
+        members.insert("type".to_owned(), "string".into());
+        members.insert("enum".to_owned(), json!([]));
+        return true;
     }
-    for name in ["oneOf", "anyOf"] {
-        let Some(Value::Array(parts)) = members.get_mut(name) else { continue };
-        let before = parts.len();
-        parts.retain(|it| it["type"] != "null");
-        found |= parts.len() < before;
-        if let [Value::Object(one)] = parts.as_mut_slice() {
-            let one = std::mem::take(one);
-            members.remove(name);
-            for (name, member) in one {
-                // The description of the field is about more than that of its type.
-                members.entry(name).or_insert(member);
-            }
-        }
+    let Some(Value::Array(types)) = members.get_mut("type") else { return false };
+    let before = types.len();
+    types.retain(|it| it != "null");
+    let found = types.len() < before;
+    if let [one] = types.as_slice() {
+        let one = one.clone();
+        members.insert("type".to_owned(), one);
     }
     found
 }
@@ -153,20 +150,17 @@ mod tests {
     #[test]
     fn each_rule_converts_a_schema_to_version_3_0() {
         let reference = json!({ "$ref": "#/components/schemas/Tag" });
+        let null = json!({ "type": "string", "nullable": true, "enum": [null] });
         let cases = [
             (json!({ "type": ["string", "null"] }), json!({ "type": "string", "nullable": true })),
+            (json!({ "type": "null" }), null.clone()),
             (
                 json!({ "oneOf": [{ "type": "null" }, reference], "description": "Own." }),
-                json!({ "allOf": [reference], "nullable": true, "description": "Own." }),
+                json!({ "oneOf": [null, reference], "description": "Own." }),
             ),
             (
-                json!({ "oneOf": [{ "type": "null" }, { "type": "string", "description": "Other." }],
-                    "description": "Own." }),
-                json!({ "type": "string", "nullable": true, "description": "Own." }),
-            ),
-            (
-                json!({ "anyOf": [{ "type": "null" }, reference, { "type": "string" }] }),
-                json!({ "anyOf": [reference, { "type": "string" }], "nullable": true }),
+                json!({ "type": ["string", "null"], "enum": ["a"] }),
+                json!({ "type": "string", "nullable": true, "enum": ["a", null] }),
             ),
             (json!({ "const": 7 }), json!({ "enum": [7] })),
             (json!({ "examples": [1, 2] }), json!({ "example": 1 })),
