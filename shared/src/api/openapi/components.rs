@@ -189,7 +189,7 @@ pub(super) fn remove_unused(document: &mut Value) {
     referenced(&document["webhooks"], &mut waiting);
     let used = closure(document, waiting);
     for kind in ["schemas", "examples", "responses", "parameters", "headers"] {
-        if let Some(all) = document["components"][kind].as_object_mut() {
+        if let Some(all) = document["components"].get_mut(kind).and_then(Value::as_object_mut) {
             all.retain(|name, _| used.contains(&format!("#/components/{kind}/{name}")));
         }
     }

@@ -150,13 +150,13 @@ mod tests {
     #[test]
     fn each_rule_converts_a_schema_to_version_3_0() {
         let reference = json!({ "$ref": "#/components/schemas/Tag" });
-        let null = json!({ "type": "string", "nullable": true, "enum": [null] });
+        let nothing = json!({ "type": "string", "nullable": true, "enum": [null] });
         let cases = [
             (json!({ "type": ["string", "null"] }), json!({ "type": "string", "nullable": true })),
-            (json!({ "type": "null" }), null.clone()),
+            (json!({ "type": "null" }), nothing.clone()),
             (
                 json!({ "oneOf": [{ "type": "null" }, reference], "description": "Own." }),
-                json!({ "oneOf": [null, reference], "description": "Own." }),
+                json!({ "oneOf": [nothing, reference], "description": "Own." }),
             ),
             (
                 json!({ "type": ["string", "null"], "enum": ["a"] }),
