@@ -35,7 +35,7 @@ fn routes() -> Vec<Route> {
     let mut routes = Vec::new();
     for (path, item) in description["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            let open = operation["security"] == json!([{}]);
+            let open = operation["security"] == json!([]);
             let admin = operation["security"].to_string().contains("adminSecret");
             routes.push(Route { method: method.to_uppercase(), path: path.clone(), open, admin });
         }
@@ -84,9 +84,8 @@ async fn every_route_except_the_public_ones_needs_a_valid_token() {
 async fn every_admin_route_accepts_only_the_admin_secret() {
     let office = Office::open(Engine::Sqlite).await;
     let bearer = format!("Bearer {}", office.token("all").await);
-    let admin_routes: Vec<Route> =
-        routes().into_iter().filter(|it| it.path.starts_with("/v1/admin/")).collect();
-    assert!(!admin_routes.is_empty());
+    let admin_routes: Vec<Route> = routes().into_iter().filter(|it| it.admin).collect();
+    assert!(admin_routes.len() > 20);
     for (minute, route) in admin_routes.iter().enumerate() {
         // Attempts are limited per minute.
         office.set_time(&format!("2026-03-09T12:{minute:02}:00Z"));

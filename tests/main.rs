@@ -33,6 +33,7 @@ mod delivery_lists;
 mod delivery_units;
 mod described;
 mod description;
+mod description_served;
 mod endpoints;
 mod foreign_values;
 #[path = "fuzz/bodies.rs"]

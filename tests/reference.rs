@@ -22,7 +22,8 @@ pub(crate) use stage::{Sent, Stage};
 use text::Kind;
 
 /// The members of our responses that the reference does not have.
-const ADDITIONS: [(&str, &[&str]); 3] = [
+const ADDITIONS: [(&str, &[&str]); 4] = [
+    ("POST /v1/{PPass}/auth/token", &["expiresAt"]),
     ("GET /v1/{PPass}/visit-types", &["Bookable"]),
     ("POST /v1/webhooks/signup", &["secret"]),
     (
@@ -143,8 +144,8 @@ async fn compare(engine: Engine, only: impl Fn(&str) -> bool) {
         if only(&operation) {
             let found = answers(engine, &access[&operation], &example).await;
             let (wanted, found) = (Value::Object(example.answers.clone()), Value::Object(found));
-            // The description itself is compared elsewhere.
-            if operation != "GET /v1/openapi.json" {
+            // The descriptions themselves are compared elsewhere.
+            if !operation.starts_with("GET /v1/openapi") {
                 wrong.extend(
                     differences(&operation, "", &wanted, &found).iter().map(|it| format!("{operation} {it}")),
                 );

@@ -68,7 +68,7 @@ const RULES: &[(&str, &[&str])] = &[
         "request ids",
         &[
             "a_well_formed_request_id_of_the_caller_is_used",
-            "every_response_has_the_request_id_and_is_not_cacheable",
+            "every_response_has_the_request_id_and_only_descriptions_are_cacheable",
         ],
     ),
     (

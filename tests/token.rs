@@ -13,9 +13,52 @@ async fn a_key_is_exchanged_for_a_token_with_the_documented_shape() {
     let reply = office.call("POST", "/v1/DemoOffice/auth/token", &headers, Some(&body)).await;
     let answer = reply.expect(200);
     assert_eq!((&answer["tokenType"], &answer["expiresIn"]), (&json!("Bearer"), &json!("24h")));
-    assert_eq!(answer.as_object().unwrap().len(), 3);
+    assert_eq!(answer["expiresAt"], "2026-03-10T12:00:00Z");
+    assert_eq!(answer.as_object().unwrap().len(), 4);
     let token = answer["accessToken"].as_str().unwrap();
     office.send(token, "GET", "/v1/me", None).await.expect(200);
+}
+
+/// `expiresIn` is the reference's and never changes; `expiresAt` is when the token really ends.
+#[tokio::test]
+async fn expires_at_is_when_the_token_ends_also_if_its_key_ends_sooner() {
+    let office = Office::open(Engine::Sqlite).await;
+    let id = ApiKey::parse(office.api_key("all")).unwrap().id;
+    let original = office.app.control.api_key(&id).await.unwrap().unwrap();
+    let old_until = |until: &str| {
+        let mut key = original.clone();
+        let new = ApiKey::from_random(Mode::Live, &[9; 48]);
+        key.rotate(&new, Some(until.parse().unwrap()), office.app.clock.now());
+        key
+    };
+    let expiring = |until: &str| {
+        let mut key = original.clone();
+        key.expires_at = Some(until.parse().unwrap());
+        key
+    };
+    let cases = [
+        (original.clone(), "2026-03-10T12:00:00Z"),
+        (expiring("2026-03-09T12:10:00Z"), "2026-03-09T12:10:00Z"),
+        (expiring("2026-03-10T13:00:00Z"), "2026-03-10T12:00:00Z"),
+        // The office's key is the old secret of this one.
+        (old_until("2026-03-09T12:20:00Z"), "2026-03-09T12:20:00Z"),
+    ];
+    for (key, end) in cases {
+        office.set_time("2026-03-09T12:00:00Z");
+        office.app.control.replace_api_key(&key).await.unwrap();
+        office.app.keys.forget_partner(&key.partner_id);
+        let body = json!({ "apiKey": office.api_key("all") }).to_string();
+        let headers = [("content-type", "application/json")];
+        let reply = office.call("POST", "/v1/DemoOffice/auth/token", &headers, Some(&body)).await;
+        let answer = reply.expect(200);
+        assert_eq!((&answer["expiresAt"], &answer["expiresIn"]), (&json!(end), &json!("24h")));
+        let token = answer["accessToken"].as_str().unwrap();
+        let end: jiff::Timestamp = end.parse().unwrap();
+        office.set_time(&(end - jiff::SignedDuration::from_secs(1)).to_string());
+        office.send(token, "GET", "/v1/me", None).await.expect(200);
+        office.set_time(&end.to_string());
+        office.send(token, "GET", "/v1/me", None).await.expect_problem(401, "UNAUTHENTICATED");
+    }
 }
 
 #[tokio::test]

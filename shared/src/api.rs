@@ -39,7 +39,7 @@ pub use input::reading::Reading;
 pub use input::text::{SearchWords, check_listed, check_name, check_text, check_text_lines};
 pub use input::update::{Update, UpdateOf, read_only, says_the_same};
 pub use input::values::{LocalTime, integer_between};
-pub use openapi::describe;
+pub use openapi::{Audience, GetDescription, Published, SpecVersion, describe};
 pub use output::fit;
 pub use output::reply::{CursorPage, Data, List, MOST_LISTED, Message, Page};
 pub use output::visit_conflict::{BlockingTime, VisitConflict};

@@ -1,9 +1,12 @@
 //! Calls in API Gateway's format.
 
+use std::io::Read;
+
 use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, Request, StatusCode},
 };
+use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -15,7 +18,7 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
-    /// Of the body.
+    /// Of the body as it was sent, maybe compressed.
     pub(crate) bytes: usize,
 }
 
@@ -85,14 +88,20 @@ impl Office {
     {
         let response = self.router.clone().oneshot(request.map(Body::new)).await.unwrap();
         let (parts, body) = response.into_parts();
-        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        let mut bytes = to_bytes(body, usize::MAX).await.unwrap();
+        let length = bytes.len();
+        if parts.headers.get("content-encoding").is_some_and(|it| it == "gzip") {
+            let mut plain = Vec::new();
+            GzDecoder::new(bytes.as_ref()).read_to_end(&mut plain).unwrap();
+            bytes = plain.into();
+        }
         let is_text = parts.headers.get("content-type").is_some_and(|it| it.as_bytes().starts_with(b"text/"));
         let body = match bytes.is_empty() {
             true => Value::Null,
             false if is_text => Value::String(String::from_utf8(bytes.to_vec()).unwrap()),
             false => serde_json::from_slice(&bytes).unwrap(),
         };
-        Reply { status: parts.status, headers: parts.headers, body, bytes: bytes.len() }
+        Reply { status: parts.status, headers: parts.headers, body, bytes: length }
     }
 
     /// Calls with a token and an optional JSON body.

@@ -1,9 +1,11 @@
 //! Endpoints for administrators.
 //!
-//! Readiness, usage, activity, webhooks, partners, keys, access requests, and the audit log.
+//! Readiness, usage, activity, webhooks, partners, keys, access requests, the audit log, and the
+//! whole description of the API.
 
 mod access_requests;
 mod audit;
+mod description;
 mod fields;
 mod keys;
 mod partners;
@@ -32,6 +34,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(overview::get_overview))
         .routes(routes!(readiness::get_readiness))
         .routes(routes!(activity::list_activity))
+        .routes(routes!(description::get_admin_description))
         .routes(routes!(webhooks::subscriptions::list_webhook_subscriptions))
         .routes(routes!(webhooks::change::pause_webhook))
         .routes(routes!(webhooks::change::resume_webhook))

@@ -1,11 +1,12 @@
 //! Exchanges an API key for an access token.
 
 use axum::Json;
+use jiff::Timestamp;
 use serde::Serialize;
 use shared::{
     api::{ApiError, ApiResult, Body, Call, Code, PracticePath, Problem},
     app::{App, Protected},
-    auth::api_key::ApiKey,
+    auth::{api_key::ApiKey, token::end_of_token},
     body, text_field,
 };
 use utoipa::ToSchema;
@@ -40,13 +41,16 @@ pub struct AccessToken {
     token_type: &'static str,
     #[schema(value_type = String, example = "24h")]
     expires_in: &'static str,
+    /// When the token ends: after 24 hours, or earlier if the key or its old secret ends earlier.
+    #[schema(example = "2026-03-10T12:00:00Z")]
+    expires_at: Timestamp,
 }
 
 /// Exchange your API key for an access token.
 ///
 /// The token gives access to the key's practice and is valid for 24 hours. It ends earlier if the
-/// key expires, is revoked, or loses its old secret in a rotation. Failed attempts are limited per
-/// address and per key.
+/// key expires, is revoked, or loses its old secret in a rotation; `expiresAt` takes into account
+/// what is known when the token is issued. Failed attempts are limited per address and per key.
 #[utoipa::path(
     post,
     path = "/v1/{PPass}/auth/token",
@@ -86,5 +90,6 @@ async fn exchange_key(
     app.keys.note_use(&key.id, call.now());
     let access_token =
         app.token_ring().await?.issue(&key, call.now()).map_err(|error| ApiError::internal(&error))?;
-    Ok(Json(AccessToken { access_token, token_type: "Bearer", expires_in: "24h" }))
+    let expires_at = end_of_token(&key, call.now());
+    Ok(Json(AccessToken { access_token, token_type: "Bearer", expires_in: "24h", expires_at }))
 }

@@ -2,20 +2,24 @@
 
 mod unrouted;
 
-use std::borrow::Cow;
-
 use axum::{
     extract::State,
-    http::header::CONTENT_TYPE,
-    response::{IntoResponse, Json},
+    http::HeaderMap,
+    response::{Json, Response},
 };
 use serde::Serialize;
-use shared::{app::App, domain::zones};
+use shared::{
+    api::{Audience, GetDescription, Published, Query},
+    app::App,
+    domain::zones,
+};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The OpenAPI description of all endpoints, generated from the code.
 const DESCRIPTION: &str = include_str!("../../../infra/openapi.json");
+
+static FOR_PARTNERS: Published = Published::new(DESCRIPTION, Audience::Partners);
 
 pub fn routes() -> OpenApiRouter<App> {
     // Without a `$default` route API Gateway would answer unknown paths with JSON of its own, and
@@ -55,27 +59,31 @@ async fn get_health() -> Json<Health> {
     })
 }
 
-/// Get this description (OpenAPI 3.1).
+/// Get this description (OpenAPI 3.1 or 3.0).
 ///
 /// The description is generated from the code of the version that `GET /v1/health` shows. `servers`
 /// holds the permanent address of the API, if there is one; otherwise, paths are relative to the
-/// address of this description.
+/// address of this description. You may cache it for five minutes; then ask with `If-None-Match`
+/// whether it has changed.
 #[utoipa::path(
     get,
     path = "/v1/openapi.json",
     tag = "Meta",
     security(()),
-    responses((status = 200, body = Object, content_type = "application/json")),
+    params(
+        GetDescription,
+        ("If-None-Match" = Option<String>, Header, description = "Entity tags, separated by commas, or `*`."),
+    ),
+    responses(
+        (status = 200, body = Object, content_type = "application/json",
+            headers(("ETag" = String, description = "The entity tag."))),
+        (status = 304, description = "The description has one of the entity tags in `If-None-Match`."),
+    ),
 )]
-async fn get_description(State(app): State<App>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/json")], described_for(app.config.api_domain_name.as_deref()))
-}
-
-/// Returns the description with the permanent address of this deployment, if there is one.
-///
-/// Without one, the address of the description itself applies: `/`.
-fn described_for(host: Option<&str>) -> Cow<'static, str> {
-    let Some(host) = host else { return Cow::Borrowed(DESCRIPTION) };
-    let anywhere = r#""url": "/""#;
-    Cow::Owned(DESCRIPTION.replacen(anywhere, &format!(r#""url": "https://{host}""#), 1))
+async fn get_description(
+    State(app): State<App>,
+    Query(query): Query<GetDescription>,
+    headers: HeaderMap,
+) -> Response {
+    FOR_PARTNERS.response(&query, app.config.api_domain_name.as_deref(), &headers)
 }

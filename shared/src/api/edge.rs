@@ -194,13 +194,14 @@ fn problem(
 }
 
 fn finish_headers(headers: &mut HeaderMap, call: &Call) {
+    // Only the descriptions of the API, which contain no data, say otherwise.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     let mut set = |name: HeaderName, value: &str| {
         if let Ok(value) = value.parse() {
             headers.insert(name, value);
         }
     };
     set(REQUEST_ID, call.request_id());
-    set(header::CACHE_CONTROL, "no-store");
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     if let Some(Rate { limit, remaining, reset, .. }) = call.0.rate.get() {
         // draft-ietf-httpapi-ratelimit-headers-10

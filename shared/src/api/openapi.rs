@@ -5,10 +5,15 @@ mod answers;
 mod components;
 mod events;
 mod examples;
+mod partners;
 mod problems;
 mod requests;
+mod served;
+mod version_3_0;
 
-use serde_json::Value;
+pub use served::{Audience, GetDescription, Published, SpecVersion};
+
+use serde_json::{Value, json};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -23,6 +28,8 @@ use crate::domain::{EventScope, Scope};
 
 const TOKEN: &str = "accessToken";
 const ADMIN_SECRET: &str = "adminSecret";
+/// The group of operations that authenticate administrators.
+const ADMINISTRATION: &str = "Administration";
 const SESSION: &str = "portalSession";
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
@@ -51,10 +58,9 @@ pub fn describe(mut openapi: OpenApi) -> Value {
     VisitConflict::schemas(&mut definitions);
     events::define(&mut definitions);
     components.schemas.extend(definitions);
-    for (path, item) in &mut openapi.paths.paths {
-        let credential = if path.starts_with("/v1/admin/") { ADMIN_SECRET } else { TOKEN };
+    for item in openapi.paths.paths.values_mut() {
         for (method, operation) in operations_of(item) {
-            complete(operation, credential, method == "GET");
+            complete(operation, method == "GET");
         }
     }
     requests::tighten(&mut openapi);
@@ -62,6 +68,7 @@ pub fn describe(mut openapi: OpenApi) -> Value {
     // Serializing fails for no value of this type.
     let mut document = serde_json::to_value(&openapi).unwrap_or_default();
     document["webhooks"] = events::webhooks();
+    open_to_everybody(&mut document);
     components::share_schemas(&mut document);
     answers::complete(&mut document);
     components::share(&mut document);
@@ -80,8 +87,20 @@ fn operations_of(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mu
     all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
+/// Describes operations without a credential by an empty list, which generators of clients
+/// understand; `utoipa` writes a list of one empty requirement.
+fn open_to_everybody(document: &mut Value) {
+    for operation in components::operations(document) {
+        if operation["security"] == json!([{}]) {
+            operation["security"] = json!([]);
+        }
+    }
+}
+
 /// Adds the operation's id, security and problems. `safe`: it changes nothing.
-fn complete(operation: &mut Operation, credential: &str, safe: bool) {
+fn complete(operation: &mut Operation, safe: bool) {
+    let for_administrators = operation.tags.iter().flatten().any(|tag| tag == ADMINISTRATION);
+    let credential = if for_administrators { ADMIN_SECRET } else { TOKEN };
     operation.operation_id = operation.operation_id.take().map(|it| camel_case(&it));
     let scopes = operation.tags.iter().flatten().flat_map(|tag| scopes_of(tag)).collect::<Vec<_>>();
     let sets: Vec<Vec<&str>> = match scopes.as_slice() {

@@ -16,6 +16,16 @@ const LEEWAY_SECONDS: i64 = 5;
 const MIN_KEY_BYTES: usize = 32;
 const MAX_TOKEN_BYTES: usize = 4096;
 
+/// Returns when a token ends that is issued at `now` for this version of the key's secret.
+///
+/// That is after [`LIFETIME`], counted in whole seconds, or when the key expires or its previous
+/// secret becomes invalid. An administrator can still change the key.
+pub fn end_of_token(key: &super::KeyRecord, now: Timestamp) -> Timestamp {
+    let issued = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    let of_secret = key.previous.as_ref().filter(|it| it.version == key.version).map(|it| it.until);
+    [key.expires_at, of_secret].into_iter().flatten().fold(issued + LIFETIME, Timestamp::min)
+}
+
 /// The signing keys: one signs and all verify, so that a rotation invalidates no token.
 pub struct TokenRing {
     issuer: String,

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 ///
 /// They are the first path segments of the API's own resources, and the name of the catalog in the
 /// operators' commands.
-pub const RESERVED: [&str; 11] = [
+pub const RESERVED: [&str; 12] = [
     "admin",
     "auth",
     "products",
@@ -17,6 +17,7 @@ pub const RESERVED: [&str; 11] = [
     "portal",
     "access-requests",
     "openapi.json",
+    "openapi-admin.json",
     "health",
     "catalog",
 ];

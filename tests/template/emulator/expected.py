@@ -1,5 +1,7 @@
 """The expected response of each function to its event file when it can reach no store: a proper response, never a crash."""
 
+import base64
+import gzip
 import json
 
 
@@ -21,6 +23,16 @@ def problem(*statuses):
 def healthy(answer, _event):
     assert answer.get("statusCode") == 200, f"status {answer.get('statusCode')}"
     assert "version" in answer["body"], "no version"
+
+
+def described(answer, _event):
+    """The description, compressed by the function: API Gateway's HTTP APIs do not compress."""
+    assert answer.get("statusCode") == 200, f"status {answer.get('statusCode')}"
+    headers = {name.lower(): value for name, value in answer.get("headers", {}).items()}
+    assert headers.get("content-encoding") == "gzip" and answer.get("isBase64Encoded"), "not compressed"
+    assert headers.get("cache-control") == "public, max-age=300", "may not be cached"
+    document = json.loads(gzip.decompress(base64.b64decode(answer["body"])))
+    assert document["openapi"] == "3.0.3", f"OpenAPI {document['openapi']}"
 
 
 def all_messages_back(answer, event):
@@ -51,6 +63,7 @@ EXPECTED = {
     "admin-monitor": problem(401, 503),
     "admin-webhooks": problem(401, 503),
     "admin-overview": problem(401, 503),
+    "admin-openapi": problem(401, 503),
     "admin-readiness": problem(401, 503),
     # The limit of failed exchanges is in a store and is checked before the key.
     "auth-token": problem(401, 503),
@@ -59,6 +72,7 @@ EXPECTED = {
     "log-poller": own_error,
     "me-get": problem(401),
     "meta-health": healthy,
+    "meta-openapi": described,
     "migrate": nothing_migrated,
     "products-upsert": problem(401),
     # The limit of failed sign-ins is in a store and is checked before the key.

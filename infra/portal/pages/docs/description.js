@@ -15,26 +15,21 @@ import { words } from '../../parts/badges.js';
 /** Names of operations whose ids do not read well as words. @type {Record<string, string>} */
 const NAMES = {
   exchangeKey: 'Get an access token', signUp: 'Sign up for events', sendTest: 'Send a test event', getMe: 'Get your information', updateMe: 'Update your information',
-  checkSlot: 'Check a time', getHealth: 'Check the health of the API', getDescription: 'Get the OpenAPI document', getSubscription: 'Get your subscription',
+  checkSlot: 'Check a time', getHealth: 'Check the health of the API', getDescription: 'Get the OpenAPI document', getAdminDescription: 'Get the OpenAPI document of all operations', getSubscription: 'Get your subscription',
   deleteSubscription: 'Delete your subscription', upsertProducts: 'Create or update products',
 };
 
-/** Whether the reader is somebody who can make this call. @param {Operation} operation @param {string} tag @param {import('../../lib/session.js').User | null | undefined} user */
-const isFor = (operation, tag, user) => user?.role === 'admin' || (operation.access !== 'admin' && tag !== 'Portal');
+/** Returns the address of the description for this reader: an administrator's has all operations. @param {import('../../lib/session.js').User | null} user */
+export const addressOf = (user) => (user?.role === 'admin' ? '/v1/openapi-admin.json' : '/v1/openapi.json');
 
-/**
- * Returns the sections in the reference's order, each with the reference's endpoints first. An
- * administrator sees all operations; everybody else those of partners.
- * @param {any} description @param {import('../../lib/session.js').User | null} [user] @returns {DocSection[]}
- */
-export function readDescription(description, user) {
+/** Returns the sections in the reference's order, each with the reference's endpoints first. @param {any} description @returns {DocSection[]} */
+export function readDescription(description) {
   /** @type {Map<string, {tag: string, operation: Operation}>} */
   const all = new Map();
   for (const [path, methods] of Object.entries(description.paths)) {
     for (const [method, found] of Object.entries(/** @type {any} */ (methods))) {
       const operation = read(description, method.toUpperCase(), path, found);
-      const tag = found.tags?.[0] ?? '';
-      if (isFor(operation, tag, user)) all.set(`${operation.method} ${path}`, { tag, operation });
+      all.set(`${operation.method} ${path}`, { tag: found.tags?.[0] ?? '', operation });
     }
   }
   const named = new Set(SECTIONS.flatMap((section) => section.entries.map((entry) => entry.operation)));

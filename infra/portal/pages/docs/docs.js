@@ -8,7 +8,7 @@ import { Method } from '../../parts/badges.js';
 import { PageHead } from '../../parts/page.js';
 import { inline } from '../../parts/prose.js';
 import { Awaited } from '../../parts/state.js';
-import { readDescription } from './description.js';
+import { addressOf, readDescription } from './description.js';
 import { Operation } from './operation.js';
 import { Reader } from './reader.js';
 import { DocsSearch } from './search-box.js';
@@ -18,8 +18,10 @@ import { DocsSearch } from './search-box.js';
 
 /** @param {{path: string, user?: User | null}} props */
 export function Docs({ path, user = null }) {
-  const description = useLoad((signal) => get('/v1/openapi.json', {}, signal), 'description');
-  const actions = html`${user && html`<a class="button" href="docs/index.html">Guides</a>`}<a class="button" href="/v1/openapi.json" download="officepro-openapi.json">Download OpenAPI</a>`;
+  const address = addressOf(user);
+  const description = useLoad((signal) => get(address, {}, signal), address);
+  const actions = html`${user && html`<a class="button" href="docs/index.html">Guides</a>`}<a class="button" href=${address} download="officepro-openapi.json">Download OpenAPI</a>
+    ${downloads(address).map(([name, href, file]) => html`<a key=${file} class="button" href=${href} download=${file}>${name}</a>`)}`;
   const page = html`
     <${PageHead} title="API Documentation" actions=${actions} />
     ${user && html`<div class="docs-tools"><${DocsSearch} base="" user=${user} /></div>`}
@@ -27,9 +29,16 @@ export function Docs({ path, user = null }) {
   return user ? page : html`<${Reader}>${page}<//>`;
 }
 
+/** Returns name, address and file name of what else can be downloaded. @param {string} address @returns {[string, string, string][]} */
+const downloads = (address) => [
+  ['OpenAPI 3.0', `${address}?version=3.0`, 'officepro-openapi-3.0.json'],
+  ['Postman', '/downloads/postman.json', 'officepro.postman_collection.json'],
+  ['TypeScript', '/downloads/types.txt', 'officepro-api.d.ts'],
+];
+
 /** @param {{description: any, path: string, user: User | null}} props */
 function Reference({ description, path, user }) {
-  const sections = useMemo(() => readDescription(description, user), [description, user?.role]);
+  const sections = useMemo(() => readDescription(description), [description]);
   const anchor = safeDecode(path.slice('/docs/'.length));
   const section = sections.find((it) => it.id === anchor || it.operations.some((one) => one.id === anchor)) ?? null;
   const [reading, setReading] = useState('');

@@ -1,6 +1,6 @@
 // @ts-check
 // Searches guides, error codes, operations and fields.
-import { readDescription, fieldsOf, successOf } from './description.js';
+import { addressOf, fieldsOf, readDescription, successOf } from './description.js';
 import { get } from '../../lib/api.js';
 
 /**
@@ -15,8 +15,8 @@ const MOST = 12;
  * @param {string} base @param {import('../../lib/session.js').User | null} user @returns {Promise<Entry[]>}
  */
 export async function loadEntries(base, user) {
-  const [guides, description] = await Promise.all([fetch(`${base}docs/search.json`).then((it) => it.json()), get('/v1/openapi.json')]);
-  return [...ofGuides(guides, base), ...ofDescription(description, base, user)];
+  const [guides, description] = await Promise.all([fetch(`${base}docs/search.json`).then((it) => it.json()), get(addressOf(user))]);
+  return [...ofGuides(guides, base), ...ofDescription(description, base)];
 }
 
 /** @param {{title: string, guide: string, href: string, text: string}[]} guides @param {string} base @returns {Entry[]} */
@@ -27,9 +27,9 @@ function ofGuides(guides, base) {
   });
 }
 
-/** @param {any} description @param {string} base @param {import('../../lib/session.js').User | null} user @returns {Entry[]} */
-function ofDescription(description, base, user) {
-  return readDescription(description, user).flatMap((section) => section.operations.flatMap((operation) => {
+/** @param {any} description @param {string} base @returns {Entry[]} */
+function ofDescription(description, base) {
+  return readDescription(description).flatMap((section) => section.operations.flatMap((operation) => {
     const href = `${base}#/docs/${operation.id}`;
     const names = [
       ...operation.parameters.map((it) => it.name),

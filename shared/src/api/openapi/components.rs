@@ -32,7 +32,7 @@ pub(super) fn operations(document: &mut Value) -> impl Iterator<Item = &mut Valu
 
 /// Replaces repeated error responses, headers and parameters by references.
 ///
-/// Removes schemas and examples that nothing refers to.
+/// Removes components that nothing refers to.
 pub(super) fn share(document: &mut Value) {
     document["components"]["headers"] = share_headers(document).into();
     document["components"]["responses"] = share_responses(document).into();
@@ -193,13 +193,14 @@ fn referenced(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-fn remove_unused(document: &mut Value) {
+/// Removes the components that nothing refers to.
+pub(super) fn remove_unused(document: &mut Value) {
     let mut waiting = Vec::new();
     referenced(&document["paths"], &mut waiting);
     referenced(&document["webhooks"], &mut waiting);
     let used = closure(document, waiting);
-    for kind in ["schemas", "examples"] {
-        if let Some(all) = document["components"][kind].as_object_mut() {
+    for kind in ["schemas", "examples", "responses", "parameters", "headers"] {
+        if let Some(all) = document["components"].get_mut(kind).and_then(Value::as_object_mut) {
             all.retain(|name, _| used.contains(&format!("#/components/{kind}/{name}")));
         }
     }

@@ -78,7 +78,7 @@ fn tighten_parameters(operation: &mut Operation, named: &mut Vec<String>) {
         }
         match name.as_str() {
             super::IDEMPOTENCY_KEY => *schema = text("^[!-~]+$", 255),
-            "If-Match" => *schema = text("^[ !-~]+$", 1000),
+            "If-Match" | "If-None-Match" => *schema = text("^[ !-~]+$", 1000),
             _ => visit(schema, named),
         }
     }
