@@ -70,6 +70,32 @@ async fn partners_read_their_own_operations_and_nothing_of_the_others() {
     assert_eq!(document["webhooks"], whole["webhooks"]);
 }
 
+/// `tests/clients/run` compares the portal's downloads exactly; this finds the most frequent
+/// omission without a stack.
+#[tokio::test]
+async fn the_downloads_of_the_portal_have_every_operation_for_partners() {
+    fn names<'a>(item: &'a Value, found: &mut BTreeSet<&'a str>) {
+        found.extend(item["name"].as_str());
+        item["item"].as_array().into_iter().flatten().for_each(|it| names(it, found));
+    }
+    let types = include_str!("../infra/portal/downloads/types.txt");
+    let postman: Value =
+        serde_json::from_str(include_str!("../infra/portal/downloads/postman.json")).unwrap();
+    let mut requests = BTreeSet::new();
+    names(&postman, &mut requests);
+    let office = Office::open(Engine::Sqlite).await;
+    let reply = office.call("GET", PARTNERS, &[], None).await;
+    for (path, item) in reply.expect(200)["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let id = operation["operationId"].as_str().unwrap();
+            let typed = types.contains(&format!("{method}: operations[\"{id}\"];"));
+            assert!(typed, "{method} {path}: run UPDATE_SNAPSHOTS=1 tests/clients/run");
+            let summary = operation["summary"].as_str().unwrap();
+            assert!(requests.contains(summary), "{method} {path}: run UPDATE_SNAPSHOTS=1 tests/clients/run");
+        }
+    }
+}
+
 #[tokio::test]
 async fn each_component_of_a_description_is_used_and_each_reference_resolves() {
     fn references(value: &Value, found: &mut BTreeSet<String>) {
