@@ -12,7 +12,7 @@ use crate::domain::{ids::PatientId, search::Term};
 use crate::sql::{
     Conn, Result,
     bounded::short,
-    foreign::{Read, accept_all, is_true},
+    foreign::{Read, is_true},
     free_ids::free_id,
     on,
     page::{MOST_COUNTED, PageRows},
