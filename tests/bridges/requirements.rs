@@ -184,7 +184,7 @@ async fn a_series_that_exceeds_the_calendar_has_its_representable_days() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn broken_dates_and_durations_delay_nobody_and_hide_no_other_row() {
     let (office, mut staff) = attached().await;
-    // The EMR's own limit: a hook that works longer fails its statement. Generous, for a busy machine.
+    // The EMR's own limit: a hook that works longer fails its statement.
     run(&mut staff, "set statement_timeout = '20s'").await;
     let rule = |unit: &str| {
         format!(
