@@ -187,7 +187,11 @@ async fn renewing_or_removing_the_bridge_never_makes_the_emr_wait() {
     let bridge = Bridge::named("openemr-postgresql").unwrap();
     let mut other = super::emr(office.dsn()).await;
     run(&mut other, "set lock_timeout = '300ms'").await;
-    run(&mut emr, "begin; update list_options set title = title; update users set fname = fname").await;
+    run(
+        &mut emr,
+        "begin; update list_options set title = title; update users set fname = fname where id = 1",
+    )
+    .await;
     bridge.install(&office.db).await.unwrap();
     let db = office.db.clone();
     let removed = tokio::spawn(async move { bridge.remove(&db).await.is_err() });
