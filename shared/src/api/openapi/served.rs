@@ -62,8 +62,11 @@ pub struct Published {
     whole: &'static str,
     audience: Audience,
     /// The documents made so far, by version and by host.
-    made: Mutex<BTreeMap<(SpecVersion, Option<String>), Arc<Made>>>,
+    made: Mutex<BTreeMap<Edition, Arc<Made>>>,
 }
+
+/// The version of a document, and the host that it names.
+type Edition = (SpecVersion, Option<String>);
 
 /// A document, plain and compressed.
 struct Made {

@@ -216,5 +216,7 @@ async fn lock(conn: &mut Conn, before: &str, names: &[(i32, i32)]) -> Result<()>
 
 /// Returns the statements that acquire these locks in order.
 fn acquiring(names: &[(i32, i32)]) -> String {
-    names.iter().map(|(kind, number)| format!("select pg_advisory_xact_lock({kind}, {number}); ")).collect()
+    names.iter().fold(String::new(), |all, (kind, number)| {
+        all + &format!("select pg_advisory_xact_lock({kind}, {number}); ")
+    })
 }
