@@ -145,7 +145,8 @@ fn not_compared(error: sql::Error) -> Result<String, sql::Error> {
     match error {
         sql::Error::Statement(cause) => {
             // Leave out the detail, which can contain a row.
-            let code = cause.as_database_error().and_then(|it| it.code());
+            let answer = cause.as_database_error();
+            let code = if let Some(answer) = answer { answer.code() } else { None };
             tracing::error!(code = code.as_deref(), %cause, "a practice could not be compared with its EMR");
             Ok("could not be compared".to_owned())
         }
