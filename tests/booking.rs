@@ -354,7 +354,7 @@ async fn a_booking_reads_each_table_once_on_postgres() {
     let office = Office::open(Engine::Postgres).await;
     book(&office, &json!({})).await.expect(201);
     let again = json!({ "VisitTime": "13:00", "ProviderTime": "13:00", "PatientID": 1002 });
-    let (reply, statements) = noted(book(&office, &again)).await;
+    let (reply, statements) = Box::pin(noted(book(&office, &again))).await;
     reply.expect(201);
     // Begin, locks, the checks, the room, the visit, its log and audit rows, commit.
     assert!(statements.len() <= 14, "{statements:#?}");

@@ -62,9 +62,9 @@ async fn partners_read_their_own_operations_and_nothing_of_the_others() {
         }
     }
     // A schema of administrators only, one of both, and one of partners only.
-    let schemas = &document["components"]["schemas"];
+    let defined = &document["components"]["schemas"];
     assert_eq!(
-        (&schemas["AuditRow"], schemas["PracticePass"].is_object(), schemas["Prospect"].is_object()),
+        (&defined["AuditRow"], defined["PracticePass"].is_object(), defined["Prospect"].is_object()),
         (&Value::Null, true, true)
     );
     assert_eq!(document["webhooks"], whole["webhooks"]);
@@ -88,8 +88,8 @@ async fn the_downloads_of_the_portal_have_every_operation_for_partners() {
     for (path, item) in reply.expect(200)["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let id = operation["operationId"].as_str().unwrap();
-            let typed = types.contains(&format!("{method}: operations[\"{id}\"];"));
-            assert!(typed, "{method} {path}: run UPDATE_SNAPSHOTS=1 tests/clients/run");
+            let is_listed = types.contains(&format!("{method}: operations[\"{id}\"];"));
+            assert!(is_listed, "{method} {path}: run UPDATE_SNAPSHOTS=1 tests/clients/run");
             let summary = operation["summary"].as_str().unwrap();
             assert!(requests.contains(summary), "{method} {path}: run UPDATE_SNAPSHOTS=1 tests/clients/run");
         }

@@ -190,7 +190,7 @@ async fn sweep(engine: Engine) {
         with_statements += usize::from(ran > 0);
     }
     assert!(with_statements >= 32, "only {with_statements} operations ran statements");
-    poll(&mut sweep).await;
+    Box::pin(poll(&mut sweep)).await;
     sweep.check_plans().await;
     sweep.check.expect_none();
 }
@@ -218,7 +218,7 @@ const WRONG: [&str; 5] = [
 
 /// Returns what is wrong with a statement.
 async fn faults_of(sweep: &mut Sweep, db: &Database, statement: &str) -> BTreeMap<String, String> {
-    let (_, seen) = observe(crate::office::run_sql(db, statement)).await;
+    let ((), seen) = observe(crate::office::run_sql(db, statement)).await;
     assert!(!seen.statements.is_empty(), "{statement}");
     sweep.add("a test", seen);
     sweep.check_plans().await;

@@ -236,8 +236,8 @@ async fn a_call_accepts_1_to_1000_products_at_a_constant_statement_count(office:
             .collect()
     };
     for (price, counted) in [(1, "created"), (2, "updated"), (2, "unchanged")] {
-        let (one, few) = noted(upsert(&office, products("S", 1, price))).await;
-        let (thousand, many) = noted(upsert(&office, products("P", 1000, price))).await;
+        let (one, few) = Box::pin(noted(upsert(&office, products("S", 1, price)))).await;
+        let (thousand, many) = Box::pin(noted(upsert(&office, products("P", 1000, price)))).await;
         assert_eq!(
             (&one.expect(200)["data"][counted], &thousand.expect(200)["data"][counted]),
             (&json!(1), &json!(1000))

@@ -1,4 +1,4 @@
-//! Series of the EMR, and days that only MariaDB has.
+//! Series of the EMR, and days that only `MariaDB` has.
 
 use shared::tenant::bridge;
 use sqlx::Executor;

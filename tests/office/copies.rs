@@ -88,7 +88,8 @@ async fn copy(engine: Engine, size: Size, folder: &Path, name: &str, time_zone: 
 }
 
 async fn original(engine: Engine, size: Size, name: &str, time_zone: &str) -> Original {
-    static MADE: Mutex<Option<HashMap<(Engine, Size, String), Original>>> = Mutex::const_new(None);
+    type Originals = HashMap<(Engine, Size, String), Original>;
+    static MADE: Mutex<Option<Originals>> = Mutex::const_new(None);
     let mut made = MADE.lock().await;
     let made = made.get_or_insert_default();
     let key = (engine, size, name.to_owned());

@@ -172,7 +172,7 @@ fn audit_and_answers(it: &Dialect) -> [String; 2] {
 }
 
 fn inserts(rows: &[String]) -> String {
-    rows.iter().map(|rows| format!("insert into {rows};")).collect()
+    rows.iter().fold(String::new(), |all, rows| all + "insert into " + rows + ";")
 }
 
 /// Lets sequences continue after the rows, and gathers the statistics that plans depend on.
