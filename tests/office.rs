@@ -17,6 +17,7 @@ mod rejecting_queue;
 mod request;
 mod resolver;
 mod routes;
+mod server;
 pub(crate) mod statements;
 mod store_behind;
 pub(crate) mod timeouts;

@@ -3,6 +3,8 @@
 //! Every operation of the description is called in a large practice: its example, and further
 //! requests that the description allows. Each statement that runs is observed where it runs, so a
 //! new endpoint or statement is checked without being listed here.
+//!
+//! A new table must be filled in `office/large.rs`, or listed as one that does not grow.
 
 mod faults;
 mod requests;
@@ -207,8 +209,9 @@ async fn no_operation_reads_a_whole_table_on_postgres() {
 
 /// Statements that read a whole table, each in another way.
 const WRONG: [&str; 5] = [
-    // The existence question as it once was asked.
-    "select exists (select 1 from unindexed_patients where patient_id in (select patient_id from patients))",
+    // A question of existence that no index answers.
+    "select exists (select 1 from patients where patient_id + 0 in \
+        (select patient_id from unindexed_patients))",
     "select count(*) from patients",
     "select count(*) from visits v where v.visit_notes is not null",
     "select max(comment_id) from ticket_comments where author = 'nobody'",
@@ -234,9 +237,7 @@ async fn each(engine: Engine) {
     sweep.office.sql("insert into unindexed_patients (patient_id) values (110000)").await;
     for statement in WRONG {
         let found = faults_of(&mut sweep, &db, statement).await;
-        // PostgreSQL may answer that existence question with the index of patients.
-        let may_be_right = engine == Engine::Postgres && statement.contains(" in (select");
-        assert!(!found.is_empty() || may_be_right, "not found: {statement}");
+        assert!(!found.is_empty(), "not found: {statement}");
     }
     let by_key = "select count(*) from visits where patient_id = 100001";
     let found = faults_of(&mut sweep, &db, by_key).await;

@@ -4,6 +4,7 @@ pub mod access_requests;
 pub mod activity;
 pub mod api_keys;
 pub mod audit;
+mod attribute;
 mod aws;
 mod call_record;
 mod cursor;

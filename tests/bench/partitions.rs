@@ -8,6 +8,7 @@
 #[path = "../office"]
 mod office {
     mod control;
+    mod server;
     pub(crate) mod timeouts;
     mod waiting;
 

@@ -15,6 +15,7 @@ mod office {
     pub(crate) mod fixture;
     pub(crate) mod queue;
     mod rejecting_queue;
+    mod server;
     pub(crate) mod timeouts;
     mod waiting;
 

@@ -3,7 +3,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, LazyLock, Mutex, mpsc},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use aws_sdk_dynamodb::{
@@ -32,7 +32,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
 use tokio::sync::OnceCell;
 
-use super::timeouts;
+use super::{server::Server, timeouts};
 
 pub(crate) fn template() -> &'static Template {
     static READ: LazyLock<Template> = LazyLock::new(|| {
@@ -56,24 +56,29 @@ pub(crate) fn table_name(table: &str, office: &str) -> String {
     if external().is_some() { format!("{table}-{office}") } else { table.to_owned() }
 }
 
-/// Records the requested DynamoDB operations in order, and their cost.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct StoreCalls(Arc<Mutex<Vec<String>>>, Arc<Mutex<Option<f64>>>);
+/// Records the requested DynamoDB operations in order, and their cost. Keeps the server running.
+#[derive(Clone, Debug)]
+pub(crate) struct StoreCalls {
+    operations: Arc<Mutex<Vec<String>>>,
+    /// Capacity units, if they are counted.
+    units: Arc<Mutex<Option<f64>>>,
+    _server: Option<Arc<Server>>,
+}
 
 impl StoreCalls {
     /// Returns the operations since the last call, e.g. `GetItem`.
     pub(crate) fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.lock().unwrap())
+        std::mem::take(&mut *self.operations.lock().unwrap())
     }
 
     /// Makes the store report the cost of each write from now on.
     pub(crate) fn meter(&self) {
-        *self.1.lock().unwrap() = Some(0.0);
+        *self.units.lock().unwrap() = Some(0.0);
     }
 
     /// Returns the write units since then, including those of indexes.
     pub(crate) fn written(&self) -> f64 {
-        self.1.lock().unwrap().take().unwrap()
+        self.units.lock().unwrap().take().unwrap()
     }
 }
 
@@ -98,7 +103,7 @@ impl Intercept for StoreCalls {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.0.lock().unwrap().push(operation(context.request()).to_owned());
+        self.operations.lock().unwrap().push(operation(context.request()).to_owned());
         Ok(())
     }
 
@@ -108,7 +113,7 @@ impl Intercept for StoreCalls {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if self.1.lock().unwrap().is_some() && writes(operation(context.request())) {
+        if self.units.lock().unwrap().is_some() && writes(operation(context.request())) {
             let mut body: Value = serde_json::from_slice(context.request().body().bytes().unwrap())?;
             body["ReturnConsumedCapacity"] = "INDEXES".into();
             let body = body.to_string();
@@ -125,7 +130,7 @@ impl Intercept for StoreCalls {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let mut written = self.1.lock().unwrap();
+        let mut written = self.units.lock().unwrap();
         let Some(units) = written.as_mut() else { return Ok(()) };
         let answer: Value = serde_json::from_slice(context.response().body().bytes().unwrap_or_default())?;
         let consumed = &answer["ConsumedCapacity"];
@@ -138,11 +143,9 @@ impl Intercept for StoreCalls {
 /// Returns a client, its recorded requests, and the server's address.
 pub(crate) async fn start(file: &Path, office: &str) -> (Client, StoreCalls, String) {
     let own = external();
-    let calls = StoreCalls::default();
-    let endpoint = match own.clone() {
-        Some(endpoint) => endpoint,
-        None => in_process(file).await,
-    };
+    let server = if own.is_some() { None } else { Some(Arc::new(in_process(file).await)) };
+    let endpoint = own.clone().or_else(|| Some(server.as_ref()?.endpoint.clone())).unwrap();
+    let calls = StoreCalls { operations: Arc::default(), units: Arc::default(), _server: server };
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(&endpoint)
@@ -184,20 +187,14 @@ async fn empty_file() -> &'static [u8] {
     MADE.get_or_init(make).await
 }
 
-/// Starts a server on its own thread, for the lifetime of the test binary; returns its endpoint.
-async fn in_process(file: &Path) -> String {
+async fn in_process(file: &Path) -> Server {
     std::fs::write(file, empty_file().await).unwrap();
-    let (sender, receiver) = mpsc::channel();
     let file = file.to_owned();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async move {
-            let server = DynamoDb::start(&file, &tables()).await.unwrap();
-            sender.send(server.endpoint.clone()).unwrap();
-            std::future::pending::<()>().await;
-        });
-    });
-    tokio::task::spawn_blocking(move || receiver.recv().unwrap()).await.unwrap()
+    Server::start(async move || {
+        let server = DynamoDb::start(&file, &tables()).await.unwrap();
+        (server.endpoint.clone(), server)
+    })
+    .await
 }
 
 async fn create(client: &Client, table: &Table, office: &str) {

@@ -3,7 +3,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, atomic::AtomicUsize, mpsc},
+    sync::{Arc, atomic::AtomicUsize},
 };
 
 use aws_sdk_sqs::{
@@ -15,7 +15,7 @@ use officepro_local::sqs::SqsServer;
 use serde_json::json;
 use shared::control::Queue;
 
-use super::{control::external, template, timeouts};
+use super::{control::external, server::Server, template, timeouts};
 
 /// The consumer's side of the webhook event queue.
 pub(crate) struct Received {
@@ -24,6 +24,7 @@ pub(crate) struct Received {
     slow_url: String,
     /// The number of entries rejected on the way.
     pub(super) rejected: Arc<AtomicUsize>,
+    _server: Option<Arc<Server>>,
 }
 
 /// A message on its way to a function.
@@ -128,11 +129,12 @@ pub(crate) struct Address {
     url: String,
     slow_url: String,
     dead_letters_url: String,
+    _server: Option<Arc<Server>>,
 }
 
 impl Address {
     pub(crate) fn queue(&self) -> Queue {
-        let Self { client, url, slow_url, dead_letters_url } = self.clone();
+        let Self { client, url, slow_url, dead_letters_url, .. } = self.clone();
         Queue::with_client(client, url, slow_url, dead_letters_url)
     }
 }
@@ -141,10 +143,8 @@ impl Address {
 /// their consumer's side.
 pub(crate) async fn start(file: &Path, office: &str, rejecting: bool) -> (Address, Received) {
     let own = external();
-    let endpoint = match own.clone() {
-        Some(endpoint) => endpoint,
-        None => in_process(file).await,
-    };
+    let server = if own.is_some() { None } else { Some(Arc::new(in_process(file).await)) };
+    let endpoint = own.clone().or_else(|| Some(server.as_ref()?.endpoint.clone())).unwrap();
     let client = client(&endpoint);
     let (url, slow_url, dead_letters_url) = if own.is_some() {
         // First the queue to which the others move messages.
@@ -161,9 +161,14 @@ pub(crate) async fn start(file: &Path, office: &str, rejecting: bool) -> (Addres
     } else {
         (client.clone(), Arc::default())
     };
-    let address =
-        Address { client: products_client, url: url.clone(), slow_url: slow_url.clone(), dead_letters_url };
-    (address, Received { client, url, slow_url, rejected })
+    let address = Address {
+        client: products_client,
+        url: url.clone(),
+        slow_url: slow_url.clone(),
+        dead_letters_url,
+        _server: server.clone(),
+    };
+    (address, Received { client, url, slow_url, rejected, _server: server })
 }
 
 fn client(endpoint: &str) -> Client {
@@ -195,18 +200,11 @@ async fn create(client: &Client, id: &str, office: &str) -> String {
     request.send().await.unwrap().queue_url.unwrap()
 }
 
-/// Starts a server on its own thread, for the lifetime of the test binary; returns its endpoint.
-async fn in_process(file: &Path) -> String {
-    let (sender, receiver) = mpsc::channel();
+async fn in_process(file: &Path) -> Server {
     let file = file.to_owned();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async move {
-            let (listener, endpoint) = SqsServer::listen().await.unwrap();
-            let _server = SqsServer::start(listener, endpoint.clone(), &file, &template().queues).unwrap();
-            sender.send(endpoint).unwrap();
-            std::future::pending::<()>().await;
-        });
-    });
-    tokio::task::spawn_blocking(move || receiver.recv().unwrap()).await.unwrap()
+    Server::start(async move || {
+        let (listener, endpoint) = SqsServer::listen().await.unwrap();
+        (endpoint.clone(), SqsServer::start(listener, endpoint, &file, &template().queues).unwrap())
+    })
+    .await
 }

@@ -3,6 +3,12 @@
 //! One process emulates API Gateway, the Lambda Runtime API, SQS, DynamoDB, Secrets Manager and
 //! schedules on loopback, and runs the same function binaries that are deployed. `template.yaml`
 //! is the only description of the resources.
+//!
+//! The stand-ins are our own, so that one command needs neither Docker nor an account, and a
+//! missing permission is found before AWS denies the call: calls are checked against the functions'
+//! roles. What they cannot evaluate, such as an unknown condition key, stops the stack. Resource
+//! policies are not evaluated. A second emulator runs the tests of control plane and queue, so that
+//! the code is not tuned to ours.
 
 pub mod binaries;
 pub mod cli;

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::{
     Error, Result, Store, Table,
+    attribute::number,
     store::{Item, SERVICE, from_item, key},
 };
 use crate::domain::{PracticePass, log_progress::LogProgress};
@@ -58,10 +59,6 @@ impl State {
 
 fn place(practicepass: &PracticePass) -> Item {
     key(format!("PRACTICE#{practicepass}"), "DISPATCH")
-}
-
-fn number(value: i64) -> AttributeValue {
-    AttributeValue::N(value.to_string())
 }
 
 /// The longest lease. A later end is from a clock that was ahead.

@@ -1,4 +1,7 @@
 //! Outcomes of deliveries that wait to be written together.
+//!
+//! One transaction with one count for each practice keeps counts equal to the sum of the
+//! deliveries; a total for all practices would be an item that every process writes.
 
 use std::{
     collections::HashSet,

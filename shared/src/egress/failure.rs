@@ -1,4 +1,7 @@
 //! Why a call failed. Partners see the texts, which reveal nothing of our own network.
+//!
+//! Each kind of fault has one text. All blocked addresses share one, so that nobody can probe our
+//! network through a URL of their choice.
 
 use std::{error::Error, io};
 

@@ -1,4 +1,8 @@
 //! Serves the description: for partners or for administrators, as OpenAPI 3.1 or 3.0.
+//!
+//! All are derived from `infra/openapi.json` when they are first read, so they cannot differ from
+//! it. This module compresses them, because API Gateway's HTTP APIs do not, and `CloudFront`
+//! compresses only what it caches, which is nothing below `/v1`.
 
 use std::{
     collections::BTreeMap,

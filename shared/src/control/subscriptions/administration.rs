@@ -7,7 +7,7 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 
 use super::{
-    super::{Cursor, Error, ListPage, Result, Store, Table, listing::Listing, store::key},
+    super::{Cursor, Error, ListPage, Result, Store, Table, attribute::number, listing::Listing, store::key},
     BUCKETS, Subscription, all, by_id, pk, sk,
 };
 use crate::domain::ids::SubscriptionId;
@@ -86,8 +86,4 @@ impl Store {
             .map_err(|error| Error::Malformed(error.to_string()))?;
         Ok(TransactWriteItem::builder().delete(delete).build())
     }
-}
-
-fn number(value: i64) -> AttributeValue {
-    AttributeValue::N(value.to_string())
 }

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::{
     super::{
         Error, Result, Store, Table,
+        attribute::{number, text},
         store::{SERVICE, key},
     },
     DISABLED, DisabledReason, LastError, Subscription,
@@ -25,14 +26,6 @@ pub enum Failed {
     Note,
     /// Also opens the circuit, at least for the time that the endpoint requested, if any.
     Open(Option<Duration>),
-}
-
-pub(super) fn number(value: i64) -> AttributeValue {
-    AttributeValue::N(value.to_string())
-}
-
-pub(super) fn text(instant: Timestamp) -> AttributeValue {
-    AttributeValue::S(instant.to_string())
 }
 
 impl Store {

@@ -2,6 +2,10 @@
 //!
 //! A subscription has the keys of the index `heldBack` only while it is held back, so the list
 //! costs nothing for healthy endpoints, however many there are.
+//!
+//! The change of the record comes first, then its place in the index. A process that dies between
+//! the two leaves the place outdated until the next change; a list of one practice reads the
+//! records themselves.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::try_join_all;
@@ -10,12 +14,11 @@ use jiff::Timestamp;
 use super::{
     super::{
         Cursor, Error, Result, Store, Table,
+        attribute::number,
         listing::Listing,
         store::{Item, SERVICE, from_item, key},
     },
-    BUCKETS, Breaker, BreakerState, Subscription, bucket_of,
-    health::number,
-    pk, sk,
+    BUCKETS, Breaker, BreakerState, Subscription, bucket_of, pk, sk,
 };
 use crate::domain::PracticePass;
 

@@ -7,11 +7,10 @@ use utoipa::ToSchema;
 use super::{
     super::{
         Error, Result, Store, Table,
+        attribute::{number, text},
         store::{SERVICE, key},
     },
-    Subscription,
-    health::{number, text},
-    pk, sk,
+    Subscription, pk, sk,
 };
 
 /// The minimum time between writes of an endpoint's last success.

@@ -8,11 +8,10 @@ use jiff::Timestamp;
 use super::{
     super::{
         Error, Result, Store, Table,
+        attribute::{number, text},
         store::{SERVICE, key},
     },
-    LastError, Subscription,
-    health::{number, text},
-    pk, sk,
+    LastError, Subscription, pk, sk,
 };
 use crate::domain::pace::{Pace, Slot};
 
