@@ -1,4 +1,6 @@
 // Makes the Postman collection of a description: `node postman.js DESCRIPTION COLLECTION`.
+// Values without an example are made up.
+import './seeded.js';
 import { readFileSync, writeFileSync } from 'node:fs';
 import converter from 'openapi-to-postmanv2';
 
@@ -8,13 +10,6 @@ const TOKEN_SCRIPT = [
 ];
 const INTRODUCTION = `Set the variables \`baseUrl\`, \`PPass\` and \`apiKey\` of this collection, then send "Exchange your API key for an access token."
 Its script stores the token, which all other requests send.\n\n`;
-
-// Values without an example are made up; with these random numbers they are the same every time.
-let seed = 1;
-Math.random = () => {
-  seed = (seed * 48271) % 2147483647;
-  return seed / 2147483647;
-};
 
 const text = (description) => (typeof description === 'string' ? description : (description?.content ?? ''));
 
