@@ -210,8 +210,7 @@ async fn no_operation_reads_a_whole_table_on_postgres() {
 /// Statements that read a whole table, each in another way.
 const WRONG: [&str; 5] = [
     // A question of existence that no index answers.
-    "select exists (select 1 from patients where patient_id + 0 in \
-        (select patient_id from unindexed_patients))",
+    "select exists (select 1 from patients where patient_id + 0 = -1)",
     "select count(*) from patients",
     "select count(*) from visits v where v.visit_notes is not null",
     "select max(comment_id) from ticket_comments where author = 'nobody'",
@@ -234,7 +233,6 @@ async fn each(engine: Engine) {
     sweep.check.exceptions.clear();
     let db = sweep.office.app.open(&PracticeGrant::for_operations(practice())).await.unwrap();
     count_steps(&db, 8).await;
-    sweep.office.sql("insert into unindexed_patients (patient_id) values (110000)").await;
     for statement in WRONG {
         let found = faults_of(&mut sweep, &db, statement).await;
         assert!(!found.is_empty(), "not found: {statement}");
