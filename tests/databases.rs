@@ -149,6 +149,7 @@ async fn interrupted_migration(dsn: String, secret: String) {
     });
     let mut looker = inside(&dsn).await;
     let waiting = "select count(*) from pg_locks where not granted and locktype = 'relation'
+        and database = (select oid from pg_database where datname = current_database())
         and relation = '_sqlx_migrations'::regclass";
     eventually("a migration that waits", async || (count(&mut looker, waiting).await == 1).then_some(()))
         .await;

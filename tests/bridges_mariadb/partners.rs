@@ -84,7 +84,7 @@ async fn a_booking_that_waits_for_its_place_is_not_placed_over_time_off_applied_
     let booking = super::book(&office, 1001, "16:30");
     let meanwhile = async {
         let waits = "select exists (select 1 from pg_stat_activity where \
-            wait_event = 'advisory')";
+            datname = current_database() and wait_event = 'advisory')";
         eventually("the booking waits", async || (one(&mut pulling, waits).await == "true").then_some(()))
             .await;
         // This session counts as one that has its place.

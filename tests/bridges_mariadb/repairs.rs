@@ -29,7 +29,8 @@ async fn a_repair_keeps_a_failure_that_is_recorded_meanwhile() {
         .unwrap();
     let repair = repairing.execute("select bridge_go_on(1000, false)");
     let meanwhile = async {
-        let waits = "select exists (select 1 from pg_stat_activity where wait_event = 'advisory')";
+        let waits = "select exists (select 1 from pg_stat_activity where \
+            datname = current_database() and wait_event = 'advisory')";
         eventually("the repair", async || (one(&mut other, waits).await == "true").then_some(())).await;
         mariadb::run(&emr, "update openemr_postcalendar_events set pc_startTime = '12:00'");
         let follow =
