@@ -14,7 +14,7 @@ use crate::{
     pipeline,
 };
 
-fn is_write(operation: &str) -> bool {
+pub(crate) fn is_write(operation: &str) -> bool {
     !["GetItem", "BatchGetItem", "Query", "TransactGetItems"].contains(&operation)
 }
 

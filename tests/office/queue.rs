@@ -3,19 +3,27 @@
 
 use std::{
     path::Path,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use aws_sdk_sqs::{
     Client,
     config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig},
-    types::QueueAttributeName,
+    types::{DeleteMessageBatchRequestEntry, QueueAttributeName},
 };
 use officepro_local::sqs::SqsServer;
 use serde_json::json;
 use shared::control::Queue;
 
-use super::{control::external, server::Server, template, timeouts};
+use super::{
+    aws_proxy::{self, AwsCall},
+    control::external,
+    server::Server,
+    template, timeouts,
+};
 
 /// The consumer's side of the webhook event queue.
 pub(crate) struct Received {
@@ -61,6 +69,23 @@ impl Received {
             }
             messages.extend(batch);
         }
+    }
+
+    /// Returns the queues for another process, and the number of its calls that send messages.
+    #[allow(dead_code, reason = "the bench does not count")]
+    pub(crate) async fn counted(&self) -> (Queue, Arc<AtomicUsize>) {
+        let calls = Arc::new(AtomicUsize::default());
+        let count = calls.clone();
+        let endpoint = self.url.split('/').take(3).collect::<Vec<_>>().join("/");
+        let address = aws_proxy::before(endpoint, move |call: AwsCall| {
+            if call.operation.starts_with("SendMessage") {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            call.forward()
+        });
+        let client = client(&address.await);
+        let (url, slow_url) = (self.url.clone(), self.slow_url.clone());
+        (Queue::with_client(client, url.clone(), slow_url, url), calls)
     }
 
     /// Receives a batch as Lambda does.
@@ -110,10 +135,16 @@ impl Received {
         self.remove(&self.url, message).await;
     }
 
-    /// Deletes a message from the slow or the fast lane.
+    /// Deletes a batch from the slow or the fast lane, as Lambda does.
     #[allow(dead_code, reason = "the bench uses it")]
-    pub(crate) async fn delete_from(&self, slow: bool, message: &Message) {
-        self.remove(if slow { &self.slow_url } else { &self.url }, message).await;
+    pub(crate) async fn delete_batch(&self, slow: bool, messages: &[Message]) {
+        let mut request = self.client.delete_message_batch();
+        request = request.queue_url(if slow { &self.slow_url } else { &self.url });
+        for (index, message) in messages.iter().enumerate() {
+            let entry = DeleteMessageBatchRequestEntry::builder().id(index.to_string());
+            request = request.entries(entry.receipt_handle(&message.receipt).build().unwrap());
+        }
+        assert_eq!(request.send().await.unwrap().failed(), []);
     }
 
     async fn remove(&self, url: &str, message: &Message) {

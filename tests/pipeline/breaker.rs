@@ -1,6 +1,6 @@
 //! Endpoints that are slow, hang or fail: their circuit breakers open, and close without help.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, sync::atomic::Ordering, time::Duration};
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -11,7 +11,10 @@ use super::{
     delivery, event,
     fanout::{attempt, message, office_with, subscription},
 };
-use crate::office::{Answer, Gate, Office, Receiver, eventually, hooks, timeouts};
+use crate::{
+    office::{Answer, Gate, Office, Receiver, eventually, hooks, timeouts},
+    store_calls::is_write,
+};
 
 const MOMENT: Duration = Duration::from_millis(100);
 
@@ -31,6 +34,15 @@ fn impatient(office: &Office) -> App {
         parts.config.timeouts.hanging_answer = MOMENT;
         parts.hooks = hooks(Timeouts { total: 2 * MOMENT, ..timeouts::ENDPOINT });
     })
+}
+
+async fn messages(office: &Office, log_ids: RangeInclusive<i64>) -> Vec<String> {
+    let mut messages = Vec::new();
+    for log_id in log_ids {
+        messages.push(message(office, log_id).await);
+    }
+    messages.sort();
+    messages
 }
 
 /// Opens an endpoint that never responds.
@@ -118,6 +130,49 @@ async fn requeued_deliveries_wait_no_longer_than_the_open_circuit() {
     assert_eq!(office.queue.left().await, waiting + 1, "the message goes back into the queue");
     let next = delivery(&office, 2).await.next_attempt_at.unwrap();
     assert!(next < later, "it waits for the endpoint, not for the poller: {next}");
+}
+
+/// Ill endpoints must not use up what the healthy ones need.
+#[tokio::test]
+async fn a_first_delivery_that_waits_costs_one_write() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let impatient = impatient(&office);
+    let (one, messages) = (message(&office, 1).await, messages(&office, 2..=11).await);
+    hangs(&receiver);
+    send(&impatient, Lane::Fast, &[&one]).await;
+    impatient.background.ended().await;
+    office.app.control.next_delivery_id().await.unwrap();
+    office.store_calls.take();
+    send(&office.app, Lane::Fast, &messages.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let writes = office.store_calls.take().into_iter().filter(|it| is_write(it));
+    assert_eq!(writes.collect::<Vec<_>>(), ["PutItem"; 10]);
+    for log_id in 2..=11 {
+        let waiting = delivery(&office, log_id).await;
+        assert_eq!((waiting.status, waiting.attempts), (DeliveryStatus::Pending, 0));
+        assert!(waiting.next_attempt_at.is_some());
+    }
+}
+
+/// With one thread, all ten wait to be sent before the first is sent.
+#[tokio::test]
+async fn a_batch_for_the_slow_lane_is_sent_in_one_call() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let (one, messages) = (message(&office, 1).await, messages(&office, 2..=11).await);
+    let gate = Gate::closed();
+    receiver.otherwise(Answer::status(200).behind(&gate));
+    let fast = office.another_app(|parts| parts.config.timeouts.quick_answer = MOMENT);
+    send(&fast, Lane::Fast, &[&one]).await;
+    let (queue, calls) = office.queue.counted().await;
+    let counted = office.another_app(|parts| parts.queue = queue);
+    send(&counted, Lane::Fast, &messages.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    let mut sent = office.queue.take_slow().await;
+    sent.sort();
+    assert_eq!(sent, messages);
+    gate.open();
+    fast.background.ended().await;
 }
 
 #[tokio::test]

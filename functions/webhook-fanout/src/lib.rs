@@ -126,20 +126,22 @@ async fn deliver_one(
             return hand_over(app, message).await;
         };
         let since = Instant::now();
-        match recipient.disposition(app, lane, message, slot.as_ref()).await? {
-            Disposition::Attempt(subscription, grant) => {
-                recipient.decided();
-                let place = Some(place);
-                let begun = Begun { app: app.clone(), message: message.clone(), recipient, place, since };
-                return attempt(lane, begun, subscription, grant, slot).await;
-            }
+        let disposition = recipient.disposition(app, lane, message, slot.as_ref()).await?;
+        if let Disposition::Attempt(subscription, grant) = disposition {
+            recipient.decided();
+            let place = Some(place);
+            let begun = Begun { app: app.clone(), message: message.clone(), recipient, place, since };
+            return attempt(lane, begun, subscription, grant, slot).await;
+        }
+        // The others are not called, so they need not take turns.
+        drop(place);
+        match disposition {
             Disposition::SlowLane => return hand_over(app, message).await,
             Disposition::Wait(until) => return wait_until(app, message, until).await,
             Disposition::Withhold(reason) => return withhold(app, message, reason).await,
             Disposition::Unwanted => return cancel(app, message).await,
-            Disposition::NeedsSlot => (),
+            Disposition::Attempt(..) | Disposition::NeedsSlot => (),
         }
-        drop(place);
         slot = match recipient.slot(app).await? {
             Slots::Taken(slots) => slots.first().copied(),
             Slots::Full => {

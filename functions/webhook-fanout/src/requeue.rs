@@ -68,9 +68,8 @@ pub(crate) async fn wait_until(app: &App, message: &EventMessage, until: Timesta
     // log poller, for this message. Longer waits have no message.
     let longest = now.saturating_add(Duration::from_secs_f64(LONGEST_OPEN_SECONDS)).unwrap_or(until);
     let latest = after(1.0 + SPREAD).min(longest);
-    let Some(delivery) = claim_alone(app, message, latest).await? else { return Ok(()) };
     let until = after(SPREAD.mul_add(random_share(app), 1.0));
-    app.control.put_back(&delivery, until).await?;
+    let Some(delivery) = postpone(app, message, until, latest).await? else { return Ok(()) };
     let soon = seconds_until(app, until) <= LONGEST_DELAY_SECONDS;
     if soon && !send_at(app, message, until).await {
         tracing::warn!(
@@ -85,8 +84,7 @@ pub(crate) async fn wait_until(app: &App, message: &EventMessage, until: Timesta
 pub(crate) async fn wait_for_slot(app: &App, message: &EventMessage, slot: Slot) -> Result<(), Fault> {
     let now = app.clock.now();
     let longest = now.saturating_add(Duration::from_secs_f64(LINE_SECONDS)).unwrap_or(now);
-    let Some(delivery) = claim_alone(app, message, longest).await? else { return Ok(()) };
-    app.control.put_back(&delivery, slot.instant()).await?;
+    let Some(delivery) = postpone(app, message, slot.instant(), longest).await? else { return Ok(()) };
     send_in_slot(app, &message.in_slot(Some(slot)), &slot, &delivery).await;
     Ok(())
 }
@@ -98,23 +96,33 @@ pub(crate) async fn wait_in_line(app: &App, message: &EventMessage) -> Result<()
     let subscription = app.control.subscription(partner.0, partner.1).await?;
     let held = subscription.and_then(|it| it.breaker.held_until(now)).unwrap_or(now);
     let longest = now.saturating_add(Duration::from_secs_f64(LINE_SECONDS)).unwrap_or(now);
-    let Some(delivery) = claim_alone(app, message, longest).await? else { return Ok(()) };
     // Spread the returns over the last quarter of the line, so that its end is never empty.
     let ahead = LINE_SECONDS * SPREAD.mul_add(-random_share(app), 1.0);
     let turn = now.saturating_add(Duration::from_secs_f64(ahead)).unwrap_or(held);
-    Ok(app.control.put_back(&delivery, turn.max(held)).await?)
+    postpone(app, message, turn.max(held), longest).await.map(drop)
 }
 
-/// Claims the delivery, unless another message exists for the same attempt.
+/// Records that the delivery waits until `until`, unless another message exists for the same
+/// attempt.
 ///
 /// One message is enough: otherwise they would multiply while the endpoint is not called. The other
 /// message is due at `latest` or earlier.
-async fn claim_alone(
+async fn postpone(
     app: &App,
     message: &EventMessage,
+    until: Timestamp,
     latest: Timestamp,
 ) -> Result<Option<Box<Delivery>>, Fault> {
-    let delivery = match claim(app, message).await? {
+    let now = app.clock.now();
+    if message.attempt == 1 {
+        let id = app.control.next_delivery_id().await?;
+        let new = Delivery::of_event(message, id, now);
+        if let Some(created) = app.control.create_waiting(new, until).await? {
+            return Ok(Some(Box::new(created)));
+        }
+    }
+    let key = Delivery::key_of_message(message);
+    let delivery = match app.control.claim_again(&key, message.attempt, now).await? {
         Claimed::Yes(delivery) => delivery,
         Claimed::Done(_) => return Ok(None),
         Claimed::Busy(until) => {
@@ -122,16 +130,11 @@ async fn claim_alone(
             return Ok(None);
         }
     };
-    let now = app.clock.now();
     let own = message.slot.map(|slot| slot.instant());
     let by_another = |next: &Timestamp| (now..=latest).contains(next) && own != Some(*next);
-    match delivery.next_attempt_at.filter(by_another) {
-        Some(put_off) => {
-            app.control.put_back(&delivery, put_off).await?;
-            Ok(None)
-        }
-        None => Ok(Some(delivery)),
-    }
+    let put_off = delivery.next_attempt_at.filter(by_another);
+    app.control.put_back(&delivery, put_off.unwrap_or(until)).await?;
+    Ok(put_off.is_none().then_some(delivery))
 }
 
 /// Sends the message again, to arrive when another process's claim has ended.
@@ -187,7 +190,7 @@ async fn send_at(app: &App, message: &EventMessage, at: Timestamp) -> bool {
     let delay = seconds_until(app, at).min(LONGEST_DELAY_SECONDS);
     let message = Message::of_event(message, i32::try_from(delay).unwrap_or_default());
     match message {
-        Ok(message) => app.queue.send(&[message]).await.is_ok_and(|accepted| accepted == [true]),
+        Ok(message) => app.queue.send_one(message).await.is_ok_and(|accepted| accepted),
         Err(_) => false,
     }
 }

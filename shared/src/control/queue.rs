@@ -1,5 +1,7 @@
 //! The SQS queues of webhook events.
 
+mod together;
+
 use std::{sync::OnceLock, time::Duration};
 
 use aws_sdk_sqs::{
@@ -11,6 +13,7 @@ use tokio::time::Instant;
 
 use super::{Error, Result, aws};
 use crate::domain::webhook_event::EventMessage;
+use together::Together;
 
 /// The most messages that SQS accepts in one call.
 const BATCH: usize = 10;
@@ -82,16 +85,18 @@ pub struct Queue {
     url: Option<String>,
     slow_url: Option<String>,
     dead_letters_url: Option<String>,
+    events: Together,
+    slow_events: Together,
 }
 
 impl Queue {
     pub fn new(url: Option<String>, slow_url: Option<String>, dead_letters_url: Option<String>) -> Self {
-        Self { client: OnceLock::new(), url, slow_url, dead_letters_url }
+        Self { url, slow_url, dead_letters_url, ..Self::default() }
     }
 
     pub fn with_client(client: Client, url: String, slow_url: String, dead_letters_url: String) -> Self {
         let (url, slow_url, dead_letters_url) = (Some(url), Some(slow_url), Some(dead_letters_url));
-        Self { client: client.into(), url, slow_url, dead_letters_url }
+        Self { client: client.into(), url, slow_url, dead_letters_url, ..Self::default() }
     }
 
     /// Returns the approximate number of messages in a queue.
@@ -170,85 +175,99 @@ impl Queue {
     /// Only [`Error::NotConfigured`] without a URL.
     pub async fn send(&self, messages: &[Message]) -> Result<Vec<bool>> {
         let url = self.url.as_deref().ok_or(Error::NotConfigured("EVENTS_QUEUE_URL"))?;
-        Ok(self.send_to(url, messages).await)
+        Ok(send_to(self.client(), url, messages).await)
     }
 
-    /// The same as [`Self::send`], for a single message to the slow lane.
+    /// Sends a message together with those of concurrent callers; returns whether SQS accepted it.
+    ///
+    /// # Errors
+    /// Only [`Error::NotConfigured`] without a URL.
+    pub async fn send_one(&self, message: Message) -> Result<bool> {
+        let url = self.url.as_deref().ok_or(Error::NotConfigured("EVENTS_QUEUE_URL"))?;
+        Ok(self.events.send(self.client(), url, message).await)
+    }
+
+    /// The same as [`Self::send_one`], to the slow lane.
     pub async fn send_slowly(&self, message: Message) -> Result<bool> {
         let url = self.slow_url.as_deref().ok_or(Error::NotConfigured("SLOW_EVENTS_QUEUE_URL"))?;
-        Ok(self.send_to(url, &[message]).await == [true])
-    }
-
-    async fn send_to(&self, url: &str, messages: &[Message]) -> Vec<bool> {
-        let began = Instant::now();
-        let firsts = (0..messages.len()).step_by(BATCH);
-        // In order, so that as far as possible a prefix of the messages is accepted when time runs
-        // out.
-        let mut batches = stream::iter(firsts.map(|first| self.send_ten(url, messages, first, began)))
-            .buffered(CONCURRENCY);
-        let mut accepted = Vec::with_capacity(messages.len());
-        while let Some(batch) = batches.next().await {
-            accepted.extend(batch);
-        }
-        accepted
-    }
-
-    /// Returns which messages of one batch were accepted.
-    async fn send_ten(&self, url: &str, messages: &[Message], first: usize, began: Instant) -> Vec<bool> {
-        let last = messages.len().min(first + BATCH);
-        let mut accepted = vec![false; last - first];
-        let mut open: Vec<usize> = (first..last).collect();
-        for attempt in 0..3_u64 {
-            tokio::time::sleep(Duration::from_millis(100 * attempt)).await;
-            if open.is_empty() || began.elapsed() >= LIMIT {
-                break;
-            }
-            for index in self.send_batch(url, messages, &open).await {
-                accepted[index - first] = true;
-            }
-            open.retain(|index| !accepted[*index - first]);
-        }
-        accepted
-    }
-
-    /// Returns the indexes of the accepted messages.
-    async fn send_batch(&self, url: &str, messages: &[Message], open: &[usize]) -> Vec<usize> {
-        let mut request = self.client().send_message_batch().queue_url(url);
-        for &index in open {
-            let message = &messages[index];
-            let entry = SendMessageBatchRequestEntry::builder()
-                .id(index.to_string())
-                .message_body(&message.body)
-                .message_group_id(&message.group)
-                .delay_seconds(message.delay_seconds)
-                .build();
-            match entry {
-                Ok(entry) => request = request.entries(entry),
-                Err(error) => tracing::error!(%error, "a queue message could not be built"),
-            }
-        }
-        match request.send().await {
-            Ok(output) => {
-                for failed in output.failed() {
-                    tracing::warn!(code = failed.code(), "the queue rejected a message");
-                }
-                output
-                    .successful()
-                    .iter()
-                    .filter_map(|it| it.id().parse().ok())
-                    .filter(|it| open.contains(it))
-                    .collect()
-            }
-            Err(error) => {
-                tracing::warn!(error = %Error::from_sdk("SQS", &error), "a batch was not sent");
-                Vec::new()
-            }
-        }
+        Ok(self.slow_events.send(self.client(), url, message).await)
     }
 
     fn client(&self) -> &Client {
         self.client.get_or_init(|| {
             Client::from_conf(aws::config!(aws_sdk_sqs::Config::builder(), "AWS_ENDPOINT_URL_SQS"))
         })
+    }
+}
+
+async fn send_to(client: &Client, url: &str, messages: &[Message]) -> Vec<bool> {
+    let began = Instant::now();
+    let firsts = (0..messages.len()).step_by(BATCH);
+    // In order, so that as far as possible a prefix of the messages is accepted when time runs out.
+    let mut batches =
+        stream::iter(firsts.map(|first| send_ten(client, url, messages, first, began))).buffered(CONCURRENCY);
+    let mut accepted = Vec::with_capacity(messages.len());
+    while let Some(batch) = batches.next().await {
+        accepted.extend(batch);
+    }
+    accepted
+}
+
+/// Returns which messages of one batch were accepted.
+async fn send_ten(
+    client: &Client,
+    url: &str,
+    messages: &[Message],
+    first: usize,
+    began: Instant,
+) -> Vec<bool> {
+    let last = messages.len().min(first + BATCH);
+    let mut accepted = vec![false; last - first];
+    let mut open: Vec<usize> = (first..last).collect();
+    for attempt in 0..3_u64 {
+        tokio::time::sleep(Duration::from_millis(100 * attempt)).await;
+        if open.is_empty() || began.elapsed() >= LIMIT {
+            break;
+        }
+        for index in send_batch(client, url, messages, &open).await {
+            accepted[index - first] = true;
+        }
+        open.retain(|index| !accepted[*index - first]);
+    }
+    accepted
+}
+
+/// Returns the indexes of the accepted messages.
+async fn send_batch(client: &Client, url: &str, messages: &[Message], open: &[usize]) -> Vec<usize> {
+    let mut request = client.send_message_batch().queue_url(url);
+    for &index in open {
+        let message = &messages[index];
+        let entry = SendMessageBatchRequestEntry::builder()
+            .id(index.to_string())
+            .message_body(&message.body)
+            .message_group_id(&message.group)
+            .delay_seconds(message.delay_seconds)
+            .build();
+        match entry {
+            Ok(entry) => request = request.entries(entry),
+            Err(error) => tracing::error!(%error, "a queue message could not be built"),
+        }
+    }
+    match request.send().await {
+        Ok(output) => {
+            for failed in output.failed() {
+                tracing::warn!(code = failed.code(), "the queue rejected a message");
+            }
+            output
+                .successful()
+                .iter()
+                .filter_map(|it| it.id().parse().ok())
+                .filter(|it| open.contains(it))
+                .collect()
+        }
+        Err(error) => {
+            tracing::warn!(error = %Error::from_sdk("SQS", &error), "a batch was not sent");
+            Vec::new()
+        }
     }
 }

@@ -203,9 +203,7 @@ impl BenchStack {
             }
             let answer = webhook_fanout::deliver(&self.app, lane, event_of(&messages)).await;
             assert!(answer.batch_item_failures.is_empty(), "{:?}", answer.batch_item_failures);
-            for message in &messages {
-                self.queue.delete_from(lane == Lane::Slow, message).await;
-            }
+            self.queue.delete_batch(lane == Lane::Slow, &messages).await;
         }
     }
 }

@@ -50,6 +50,16 @@ impl Store {
         }
     }
 
+    /// Creates a delivery whose first attempt is due at `until`; `None` if it exists.
+    pub async fn create_waiting(&self, mut delivery: Delivery, until: Timestamp) -> Result<Option<Delivery>> {
+        delivery.next_attempt_at = Some(until);
+        match self.put_new(Table::Deliveries, delivery.item(self.delivery_shards(), true)?).await {
+            Ok(()) => Ok(Some(delivery)),
+            Err(Error::ConditionFailed) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Claims attempt number `attempt` of an existing delivery.
     pub async fn claim_again(&self, key: &str, attempt: u32, now: Timestamp) -> Result<Claimed> {
         let Some(mut delivery) = self.delivery(key).await? else { return Ok(Claimed::Done(None)) };
