@@ -185,7 +185,7 @@ impl App {
     /// keys. Anything that cannot be written now is kept for the next flush.
     pub async fn flush(&self) {
         self.calls.flush(&self.control, self.config.timeouts.call_records).await;
-        self.rates.exchange(&self.control).await;
+        self.rates.exchange(&self.control, self.clock.now()).await;
         self.write_data_problems().await;
         self.keys.write_last_use(&self.control, self.clock.now()).await;
     }
