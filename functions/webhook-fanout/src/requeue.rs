@@ -30,11 +30,12 @@ const LONGEST_OPEN_SECONDS: f64 = 750.0;
 const LINE_SECONDS: f64 = 600.0;
 
 pub(crate) async fn claim(app: &App, message: &EventMessage) -> control::Result<Claimed> {
-    let now = app.clock.now();
     if message.attempt > 1 {
-        return app.control.claim_again(&Delivery::key_of_message(message), message.attempt, now).await;
+        let (key, claimant) = (Delivery::key_of_message(message), i64::from_be_bytes(app.random.bytes()));
+        return app.control.claim_again(&key, message.attempt, claimant, app.clock.now()).await;
     }
     let id = app.control.next_delivery_id().await?;
+    let now = app.clock.now();
     app.control.claim_first(Delivery::of_event(message, id, now), now).await
 }
 
