@@ -99,7 +99,7 @@ pub async fn attempt(
     let until = tokio::time::Instant::now() + app.config.timeouts.endpoint_health;
     // Update health before recording the outcome: if either write fails, the delivery stays open
     // and is attempted and classified again. A delivered event is not sent again because of it.
-    match by(until, update_health(app, subscription, &outcome, slot.as_ref(), now)).await {
+    match by(until, Box::pin(update_health(app, subscription, &outcome, slot.as_ref(), now))).await {
         Err(error) if outcome.verdict == Verdict::Success => {
             tracing::warn!(%error, deliveryId = delivery.id.0, "a success was not recorded");
         }
@@ -219,7 +219,7 @@ async fn record_manual(
     // A manual success can show that the endpoint has recovered; a manual failure does not count.
     if succeeded {
         let until = tokio::time::Instant::now() + app.config.timeouts.endpoint_health;
-        if let Err(error) = by(until, update_health(app, subscription, &outcome, None, now)).await {
+        if let Err(error) = by(until, Box::pin(update_health(app, subscription, &outcome, None, now))).await {
             tracing::warn!(%error, deliveryId = delivery.id.0, "a success was not recorded");
         }
     }

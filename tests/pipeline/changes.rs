@@ -169,10 +169,10 @@ async fn nothing_is_sent_manually_once_a_change_was_answered() {
             let app = office.another_app(|parts| parts.control = store);
             office.answer_with(app);
             let sending = async {
-                match path.contains("admin") {
-                    true => office.admin("POST", path, None).await,
-                    false => office.post(path, &serde_json::json!({})).await,
+                if path.contains("admin") {
+                    return office.admin("POST", path, None).await;
                 }
+                office.post(path, &serde_json::json!({})).await
             };
             let changing = async {
                 eventually("the claim", async || (claims.load(Ordering::Relaxed) > 0).then_some(())).await;

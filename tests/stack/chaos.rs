@@ -176,8 +176,8 @@ async fn random_kills_leave_every_event_in_a_correct_final_state() {
     assert_eq!(monitor["summary"]["failedDeliveries"], events() - delivered);
     assert_eq!(monitor["queue"]["deadLetters"], 0);
     println!(
-        "{} events, {} kills: {delivered} delivered, {failures} answers 500, {interrupted} attempts interrupted, \
-            {again} of them taken twice",
+        "{} events, {} kills: {delivered} delivered, {failures} answers 500, {interrupted} attempts \
+            interrupted, {again} events taken twice",
         events(),
         kills(),
     );

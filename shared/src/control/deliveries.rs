@@ -236,8 +236,10 @@ impl Delivery {
         self.next_attempt_at = next;
     }
 
-    /// Returns the time since its creation. One far ahead is from a clock that was ahead, and counts
-    /// as long ago: nothing that ends with age may last until then.
+    /// Returns the time since its creation.
+    ///
+    /// A creation far ahead is from a clock that was ahead, and counts as long ago: what ends with
+    /// age may not last until then.
     pub fn age(&self, now: Timestamp) -> SignedDuration {
         now.duration_since(self.created_at).abs()
     }

@@ -117,7 +117,7 @@ impl PendingOutcomes {
         }
     }
 
-    /// Tries once to write the outcomes: together or, if one of them prevents that, each separately.
+    /// Tries once to write the outcomes: together or, if one prevents that, each separately.
     async fn write_round(
         &self,
         client: &Client,
