@@ -3,9 +3,10 @@
 use jiff::SignedDuration;
 use serde_json::json;
 use shared::{
+    app::App,
     control::deliveries::Delivery,
     domain::{
-        ids::{LogId, SubscriptionId},
+        ids::{LogId, PartnerId, SubscriptionId},
         log_progress::LogProgress,
     },
 };
@@ -13,7 +14,7 @@ use sqlx::{Connection, SqliteConnection};
 use webhook_fanout::Lane;
 
 use crate::{
-    office::{Answer, Engine, Office, Receiver, external},
+    office::{Answer, Engine, Office, Receiver, Units, external},
     pipeline::{event, poll},
 };
 
@@ -47,6 +48,11 @@ async fn office_with(receiver: &Receiver) -> Office {
 
 /// Returns the write units of an event whose attempts are answered so.
 async fn units(office: &Office, log_id: i64, answers: &[u16]) -> f64 {
+    attempts(office, &office.app, log_id, answers).await.iter().map(|it| it.written).sum()
+}
+
+/// Returns the units of each attempt at an event, by this process.
+async fn attempts(office: &Office, app: &App, log_id: i64, answers: &[u16]) -> Vec<Units> {
     let row = format!(
         "insert into log (log_id, table_name, action, record_id, logged_at) values \
          ({log_id}, 'claims', 'insert', {log_id}, '2026-03-09T12:00:00Z')"
@@ -57,15 +63,37 @@ async fn units(office: &Office, log_id: i64, answers: &[u16]) -> f64 {
     let bodies = queued.iter().map(|message| message.body.clone());
     let own = format!("\"logId\":{log_id},");
     let mut body = bodies.into_iter().find(|body| body.contains(&own)).unwrap();
-    office.store_calls.meter();
+    let mut units = Vec::new();
     for _ in answers {
-        let response = webhook_fanout::deliver(&office.app, Lane::Fast, event(&[&body])).await;
+        office.store_calls.meter();
+        let response = webhook_fanout::deliver(app, Lane::Fast, event(&[&body])).await;
+        units.push(office.store_calls.units());
         assert!(response.batch_item_failures.is_empty());
         let key = Delivery::key_of(office.db.practicepass(), SubscriptionId(1), LogId(log_id));
         let delivery = office.app.control.delivery(&key).await.unwrap().unwrap();
         body = serde_json::to_string(&delivery.next_message().unwrap()).unwrap();
     }
-    office.store_calls.written()
+    units
+}
+
+#[tokio::test]
+async fn the_reads_of_an_attempt_are_those_of_the_cost_sheet() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let partner = PartnerId("prt_acme".into());
+    let keys = office.app.control.keys_in_practice(office.db.practicepass(), &partner).await.unwrap().len();
+    let keys = f64::from(u32::try_from(keys).unwrap());
+    assert!(keys > 1.0);
+    // What a process knows of the partner's access is older than the subscription's last event.
+    let process = office.another_app(|_| ());
+    let first = attempts(&office, &process, 2, &[200]).await[0].read;
+    agrees("reads_an_attempt", first - keys);
+    let known = attempts(&office, &process, 3, &[200]).await[0].read;
+    println!("read units: {first} with {keys} keys; {known} if the process knows the access");
+    assert!((known - 1.0).abs() < 0.01, "only the subscription, not {known}");
+    receiver.then(Answer::status(500));
+    let retry = attempts(&office, &process, 4, &[500, 200]).await[1].read;
+    agrees("reads_a_retry", retry - known);
 }
 
 #[tokio::test]

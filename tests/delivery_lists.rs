@@ -193,6 +193,6 @@ fn every_attribute_of_a_delivery_except_its_history_and_claim_is_in_every_index(
         let listed = index.attributes.as_ref().expect("listed attributes").iter().map(String::as_str);
         let there: BTreeSet<&str> = keys.chain(listed).collect();
         let missing: Vec<&&str> = read.difference(&there).collect();
-        assert_eq!(missing, [&"claimedUntil", &"history"], "{}", index.name);
+        assert_eq!(missing, [&"claimedBy", &"claimedUntil", &"history"], "{}", index.name);
     }
 }

@@ -100,7 +100,7 @@ async fn the_longest_names_fit_into_one_write_unit() {
         answer: String::new(),
     };
     delivery.record(attempt, DeliveryStatus::Delivered, None);
-    office.app.control.record_outcome(*delivery, CountChange { total: 1, failed: 0 }, 0).await.unwrap();
+    office.app.control.record_outcome(*delivery, CountChange { total: 1, failed: 0 }, 0, now).await.unwrap();
     let written = office.store_calls.written();
     assert!((1.0..=MOST_UNITS).contains(&written), "{written}");
 }
@@ -194,7 +194,8 @@ async fn a_rejected_outcome_does_not_affect_the_others() {
     // Another process has claimed the third meanwhile.
     office.set_time("2026-03-09T12:02:00Z");
     let key = claimed[2].key.clone();
-    assert!(matches!(control.claim_again(&key, 1, office.app.clock.now()).await.unwrap(), Claimed::Yes(_)));
+    let later = office.app.clock.now();
+    assert!(matches!(control.claim_again(&key, 1, 7, later).await.unwrap(), Claimed::Yes(_)));
     let outcomes = join_all(claimed.into_iter().map(|mut delivery| {
         let attempt = Attempt {
             at: now,
@@ -204,7 +205,7 @@ async fn a_rejected_outcome_does_not_affect_the_others() {
             answer: String::new(),
         };
         delivery.record(attempt, DeliveryStatus::Delivered, None);
-        control.record_outcome(delivery, CountChange { total: 1, failed: 0 }, 3)
+        control.record_outcome(delivery, CountChange { total: 1, failed: 0 }, 3, now)
     }));
     let ended: Vec<bool> = outcomes.await.iter().map(Result::is_ok).collect();
     assert_eq!(ended, [true, true, false, true, true]);

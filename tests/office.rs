@@ -45,7 +45,7 @@ use shared::{
 
 pub(crate) use calls::records;
 use control::StoreCalls;
-pub(crate) use control::{external, template};
+pub(crate) use control::{Units, external, template};
 use copies::Size;
 pub(crate) use database::{
     Engine, attach, execute as run_sql, integer, is_attached, mariadb, new_database, pooled,
@@ -59,7 +59,7 @@ pub(crate) use request::{Reply, request_from};
 use resolver::Names;
 pub(crate) use routes::all_routes;
 use routes::router;
-pub(crate) use store_behind::{store_behind, store_that_throttles};
+pub(crate) use store_behind::{store_behind, store_that_loses_a_response, store_that_throttles};
 pub(crate) use waiting::{ends, eventually};
 
 /// Monday, 8 o'clock in New York, the day after clocks went forward.

@@ -343,7 +343,7 @@ async fn deliver_one(store: &Store, message: &EventMessage, now: Timestamp) {
         answer: String::new(),
     };
     delivery.record(attempt, DeliveryStatus::Delivered, None);
-    store.record_outcome(*delivery, CountChange { total: 1, failed: 0 }, 7).await.unwrap();
+    store.record_outcome(*delivery, CountChange { total: 1, failed: 0 }, 7, now).await.unwrap();
 }
 
 /// Leases and releases the practices polled in this second: each is polled four times a minute.

@@ -27,6 +27,10 @@ pub struct Timeouts {
     ///
     /// No delivery that has not seen the change begins afterward.
     pub subscription_change: Duration,
+    /// The limit for updates of an endpoint's health after a call.
+    ///
+    /// The outcome must be recorded before the delivery's claim ends.
+    pub endpoint_health: Duration,
     /// The limit for one flush of call records.
     pub call_records: Duration,
     /// The limit for a connection to, or an operation on, a practice's database during a poll.
@@ -55,6 +59,7 @@ impl Default for Timeouts {
             slot_search: Duration::from_secs(20),
             subscription_read: Duration::from_millis(250),
             subscription_change: Duration::from_secs(1),
+            endpoint_health: Duration::from_secs(4),
             call_records: Duration::from_secs(2),
             polled_database: Duration::from_secs(5),
             polled_turn: Duration::from_secs(25),

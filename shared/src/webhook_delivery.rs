@@ -1,5 +1,6 @@
 //! Deliveries to partners' endpoints: one signed POST, and the handling of its response.
 
+mod begin;
 mod classify;
 mod health;
 mod report;
@@ -7,10 +8,10 @@ mod request;
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     app::App,
@@ -18,7 +19,7 @@ use crate::{
     control::{
         Error, Result,
         deliveries::{Claimed, CountChange, Delivery},
-        subscriptions::{LastError, Slots, Subscription},
+        subscriptions::{Slots, Subscription},
     },
     domain::{
         RequestId,
@@ -28,6 +29,7 @@ use crate::{
     },
     egress::Failure,
 };
+pub use begin::{LONGEST_CLAIM, is_unchanged, outlasts_attempt};
 use classify::{PostOutcome, Verdict, classify};
 use health::update_health;
 
@@ -39,13 +41,16 @@ pub struct Attempted {
     pub slot: Option<Slot>,
 }
 
+/// Why a manual delivery was not sent.
+const CHANGED: &str = "not sent: the subscription has changed, or could not be checked in time; try again";
+
 /// Sends a test or a manual retry: once, immediately, as a new delivery with this id.
 ///
 /// `request_id` is that of the call that caused the event or, for a test, of the call that
-/// requested it.
+/// requested it. Nothing is sent if the subscription or its partner's access has changed by the
+/// time of the call; the delivery then says why.
 pub async fn send_manual(
     app: &App,
-    grant: DeliveryGrant,
     subscription: &Subscription,
     payload: Payload,
     request_id: Option<RequestId>,
@@ -53,14 +58,24 @@ pub async fn send_manual(
 ) -> Result<Delivery> {
     let now = app.clock.now();
     let delivery = Delivery::manual(id, subscription, payload, request_id, now);
-    match app.control.claim_first(delivery, now).await? {
-        Claimed::Yes(delivery) => {
-            let outcome = post(app, grant, subscription, &delivery).await;
-            record_manual(app, &mut subscription.clone(), delivery, outcome).await
-        }
+    let Claimed::Yes(mut delivery) = app.control.claim_first(delivery, now).await? else {
         // Each id is assigned once.
-        Claimed::Done(_) | Claimed::Busy(_) => Err(Error::ConditionFailed),
+        return Err(Error::ConditionFailed);
+    };
+    // The claim may have taken long.
+    let access = app.partner_access(&subscription.practicepass, &subscription.partner_id).await?;
+    let unchanged = is_unchanged(app, subscription).await?;
+    let now = app.clock.now();
+    match subscription.permit(&access, delivery.payload.scope(), now) {
+        Ok(grant) if unchanged && outlasts_attempt(&delivery, now) => {
+            let outcome = post(app, grant, subscription, &delivery).await;
+            return record_manual(app, &mut subscription.clone(), delivery, outcome).await;
+        }
+        Ok(_) => delivery.fail_unsent(CHANGED),
+        Err(reason) => delivery.withhold(reason, None),
     }
+    let [random] = app.random.bytes();
+    app.control.record_outcome(*delivery, CountChange::default(), random, now).await
 }
 
 /// Attempts a scheduled delivery that the caller has claimed, and records the outcome.
@@ -74,18 +89,38 @@ pub async fn attempt(
     app: &App,
     grant: DeliveryGrant,
     subscription: &mut Subscription,
-    delivery: Box<Delivery>,
+    mut delivery: Box<Delivery>,
     slot: Option<Slot>,
     called: &AtomicBool,
 ) -> Result<Attempted> {
     let outcome = post(app, grant, subscription, &delivery).await;
     called.store(true, Ordering::Relaxed);
-    match outcome.verdict {
-        Verdict::Rejected { asked } => {
-            record_rejection(app, subscription, delivery, outcome, asked, slot.as_ref()).await
+    let now = app.clock.now();
+    let until = tokio::time::Instant::now() + app.config.timeouts.endpoint_health;
+    // Update health before recording the outcome: if either write fails, the delivery stays open
+    // and is attempted and classified again. A delivered event is not sent again because of it.
+    match by(until, Box::pin(update_health(app, subscription, &outcome, slot.as_ref(), now))).await {
+        Err(error) if outcome.verdict == Verdict::Success => {
+            tracing::warn!(%error, deliveryId = delivery.id.0, "a success was not recorded");
         }
-        _ => record_outcome(app, subscription, delivery, outcome, slot.as_ref()).await,
+        result => result?,
     }
+    let waits = matches!(outcome.verdict, Verdict::Rejected { .. }) && !is_old(app, &delivery, now);
+    let (count, slot) = if waits {
+        let slot = next_slot(app, subscription, &delivery, until, now).await;
+        let held = subscription.breaker.held_until(now).unwrap_or(now);
+        delivery.record_rejected(outcome.attempt, slot.map_or(held, |slot| slot.instant()));
+        (CountChange::default(), slot)
+    } else {
+        let (status, next) = next_step(app, &delivery, outcome.verdict, now);
+        let count = report::count_of(&delivery, status);
+        delivery.record(outcome.attempt, status, next);
+        (count, None)
+    };
+    report::log(&delivery, now);
+    let [random] = app.random.bytes();
+    let recorded = app.control.record_outcome(*delivery, count, random, app.clock.now()).await;
+    Ok(Attempted { delivery: recorded.map(Box::new)?, slot })
 }
 
 /// Cancels a claimed delivery because its partner currently has no access to the event.
@@ -94,11 +129,11 @@ pub async fn attempt(
 /// returns.
 pub async fn withhold(app: &App, mut delivery: Box<Delivery>, reason: WithheldReason) -> Result<()> {
     let now = app.clock.now();
-    let wait = recheck_after(&app.config.webhook_retries, now.duration_since(delivery.created_at));
+    let wait = recheck_after(&app.config.webhook_retries, delivery.age(now));
     delivery.withhold(reason, wait.and_then(|wait| now.checked_add(wait).ok()));
     tracing::info!(deliveryId = delivery.id.0, reason = reason.as_str(), "delivery withheld");
     let [random] = app.random.bytes();
-    app.control.record_outcome(*delivery, CountChange::default(), random).await.map(drop)
+    app.control.record_outcome(*delivery, CountChange::default(), random, now).await.map(drop)
 }
 
 async fn post(
@@ -119,9 +154,56 @@ async fn post(
 /// Whether the delivery's schedule would be over by now.
 ///
 /// This limits how often a delivery that receives only 429 is attempted.
-fn is_old(app: &App, delivery: &Delivery) -> bool {
+fn is_old(app: &App, delivery: &Delivery, now: Timestamp) -> bool {
     let schedule = SignedDuration::from_secs(app.config.webhook_retries.iter().sum());
-    app.clock.now().duration_since(delivery.created_at) >= schedule
+    delivery.age(now) >= schedule
+}
+
+/// Stops waiting for our own stores at `until`, so that the outcome is recorded before the claim
+/// ends.
+async fn by<T>(until: tokio::time::Instant, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout_at(until, work).await.unwrap_or_else(|_| {
+        let reason = "the endpoint's health was not updated in time".to_owned();
+        Err(Error::Unavailable { service: "DynamoDB", reason })
+    })
+}
+
+/// Returns the slot of the next attempt after a 429.
+async fn next_slot(
+    app: &App,
+    subscription: &mut Subscription,
+    delivery: &Delivery,
+    until: tokio::time::Instant,
+    now: Timestamp,
+) -> Option<Slot> {
+    match by(until, app.control.take_slots(subscription, 1, now)).await {
+        Ok(Slots::Taken(slots)) => slots.first().copied(),
+        Ok(Slots::Full | Slots::NotPaced) => None,
+        // A burst of rejected calls competes for slots. The 429 is recorded all the same, and the
+        // slow lane takes a slot when the hold is over.
+        Err(error) => {
+            tracing::warn!(%error, deliveryId = delivery.id.0, "no slot was taken after a 429");
+            None
+        }
+    }
+}
+
+/// Returns the status after an attempt that counts in the schedule, and when the next one follows.
+fn next_step(
+    app: &App,
+    delivery: &Delivery,
+    verdict: Verdict,
+    now: Timestamp,
+) -> (DeliveryStatus, Option<Timestamp>) {
+    let asked = match verdict {
+        Verdict::Success => return (DeliveryStatus::Delivered, None),
+        Verdict::Gone => return (DeliveryStatus::Cancelled, None),
+        Verdict::Rejected { asked } | Verdict::Failure { asked } => asked,
+    };
+    match wait_after(&app.config.webhook_retries, delivery.attempts + 1, asked, chance(app)) {
+        Some(wait) => (DeliveryStatus::Retrying, now.checked_add(wait).ok()),
+        None => (DeliveryStatus::Exhausted, None),
+    }
 }
 
 async fn record_manual(
@@ -134,100 +216,17 @@ async fn record_manual(
     let succeeded = matches!(outcome.verdict, Verdict::Success);
     let status = if succeeded { DeliveryStatus::Delivered } else { DeliveryStatus::Failed };
     let count = report::count_of(&delivery, status);
-    let (verdict, took) = (outcome.verdict, outcome.took);
-    delivery.record(outcome.attempt, status, None);
-    report::log(&delivery, now);
     // A manual success can show that the endpoint has recovered; a manual failure does not count.
-    if succeeded
-        && let Err(error) =
-            update_health(app, subscription, verdict, took, None, last_error(&delivery, now)).await
-    {
-        tracing::warn!(%error, deliveryId = delivery.id.0, "a success was not recorded");
-    }
-    let [random] = app.random.bytes();
-    app.control.record_outcome(*delivery, count, random).await
-}
-
-async fn record_outcome(
-    app: &App,
-    subscription: &mut Subscription,
-    mut delivery: Box<Delivery>,
-    outcome: PostOutcome,
-    slot: Option<&Slot>,
-) -> Result<Attempted> {
-    let now = app.clock.now();
-    let retry = |asked: Option<Duration>| {
-        let wait = wait_after(&app.config.webhook_retries, delivery.attempts + 1, asked, chance(app));
-        match wait {
-            Some(wait) => (DeliveryStatus::Retrying, now.checked_add(wait).ok()),
-            None => (DeliveryStatus::Exhausted, None),
-        }
-    };
-    let (status, next) = match outcome.verdict {
-        Verdict::Success => (DeliveryStatus::Delivered, None),
-        Verdict::Gone => (DeliveryStatus::Cancelled, None),
-        Verdict::Rejected { asked } | Verdict::Failure { asked } => retry(asked),
-    };
-    let count = report::count_of(&delivery, status);
-    let (verdict, took) = (outcome.verdict, outcome.took);
-    delivery.record(outcome.attempt, status, next);
-    report::log(&delivery, now);
-    // Update health before recording the outcome: if either write fails, the delivery stays open
-    // and is attempted and classified again. A delivered event is not sent again because of it.
-    match update_health(app, subscription, verdict, took, slot, last_error(&delivery, now)).await {
-        Err(error) if matches!(verdict, Verdict::Success) => {
+    if succeeded {
+        let until = tokio::time::Instant::now() + app.config.timeouts.endpoint_health;
+        if let Err(error) = by(until, Box::pin(update_health(app, subscription, &outcome, None, now))).await {
             tracing::warn!(%error, deliveryId = delivery.id.0, "a success was not recorded");
         }
-        result => result?,
     }
-    let [random] = app.random.bytes();
-    let delivery = app.control.record_outcome(*delivery, count, random).await.map(Box::new)?;
-    Ok(Attempted { delivery, slot: None })
-}
-
-/// Records a 429, which holds the endpoint.
-///
-/// The delivery waits for a slot like the others. The attempt does not count in its schedule.
-async fn record_rejection(
-    app: &App,
-    subscription: &mut Subscription,
-    mut delivery: Box<Delivery>,
-    outcome: PostOutcome,
-    asked: Option<Duration>,
-    slot: Option<&Slot>,
-) -> Result<Attempted> {
-    let now = app.clock.now();
-    let error = LastError {
-        at: now,
-        status_code: outcome.attempt.status_code,
-        message: outcome.attempt.error_message.clone(),
-    };
-    app.control.note_rejection(subscription, slot, asked, error.clone()).await?;
-    if is_old(app, &delivery) {
-        return record_outcome(app, subscription, delivery, outcome, slot).await;
-    }
-    update_health(app, subscription, outcome.verdict, outcome.took, slot, error).await?;
-    let slot = match app.control.take_slots(subscription, 1, now).await {
-        Ok(Slots::Taken(slots)) => slots.first().copied(),
-        Ok(Slots::Full | Slots::NotPaced) => None,
-        // A burst of rejected calls competes for slots. The 429 is recorded all the same, and the
-        // slow lane takes a slot when the hold is over.
-        Err(error) => {
-            tracing::warn!(%error, deliveryId = delivery.id.0, "no slot was taken after a 429");
-            None
-        }
-    };
-    let held = subscription.breaker.held_until(now).unwrap_or(now);
-    delivery.record_rejected(outcome.attempt, slot.map_or(held, |slot| slot.instant()));
+    delivery.record(outcome.attempt, status, None);
     report::log(&delivery, now);
     let [random] = app.random.bytes();
-    let delivery =
-        app.control.record_outcome(*delivery, CountChange::default(), random).await.map(Box::new)?;
-    Ok(Attempted { delivery, slot })
-}
-
-fn last_error(delivery: &Delivery, at: jiff::Timestamp) -> LastError {
-    LastError { at, status_code: delivery.status_code, message: delivery.error_message.clone() }
+    app.control.record_outcome(*delivery, count, random, app.clock.now()).await
 }
 
 /// Returns a random number in 0..1.

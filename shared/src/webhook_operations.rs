@@ -9,7 +9,6 @@ use utoipa::ToSchema;
 use crate::api::{ApiError, ApiResult, Code, Done, JsonAnswer, Message};
 use crate::{
     app::App,
-    auth::DeliveryGrant,
     control::{
         deliveries::{Attempt, Claimed, CountChange, Delivery},
         subscriptions::Subscription,
@@ -167,12 +166,12 @@ pub fn require_active(subscription: &Subscription) -> ApiResult<()> {
     Err(ApiError::new(Code::SubscriptionDisabled, "Sign up again to activate the subscription."))
 }
 
-/// Returns permission to send `payload` to the subscription now.
+/// Checks that `payload` may be sent to the subscription now.
 ///
 /// # Errors
 /// 409 if the partner has no access to the event, or the subscription is paused.
-pub async fn permit(app: &App, subscription: &Subscription, payload: &Payload) -> ApiResult<DeliveryGrant> {
-    app.permit_now(subscription, payload.scope()).await?.map_err(withheld)
+pub async fn require_access(app: &App, subscription: &Subscription, payload: &Payload) -> ApiResult<()> {
+    app.permit_now(subscription, payload.scope()).await?.map(drop).map_err(withheld)
 }
 
 fn withheld(reason: WithheldReason) -> ApiError {
@@ -212,26 +211,27 @@ pub async fn drain_in_flight(app: &App) {
     tokio::time::sleep(app.config.timeouts.subscription_change).await;
 }
 
-/// Returns the delivery's subscription, with permission to send the delivery to it again.
+/// Returns the delivery's subscription if the delivery may be sent to it again.
 ///
 /// # Errors
 /// 409 if the subscription was deleted, is disabled or paused, or its partner has no access to the
 /// event.
-pub async fn subscription_of(app: &App, delivery: &Delivery) -> ApiResult<(Subscription, DeliveryGrant)> {
+pub async fn subscription_of(app: &App, delivery: &Delivery) -> ApiResult<Subscription> {
     let found = app.control.subscription(&delivery.practicepass, &delivery.partner_id).await?;
     let subscription = found.filter(|it| it.generation == delivery.generation).ok_or_else(|| {
         ApiError::new(Code::SubscriptionDeleted, "The delivery's subscription was deleted.")
     })?;
     require_active(&subscription)?;
-    let grant = permit(app, &subscription, &delivery.payload).await?;
-    Ok((subscription, grant))
+    require_access(app, &subscription, &delivery.payload).await?;
+    Ok(subscription)
 }
 
 /// Claims the delivery if it awaits an attempt and no process is attempting it; `None` otherwise.
 async fn claim(app: &App, source: &Delivery) -> ApiResult<Option<Box<Delivery>>> {
     let current = app.control.delivery(&source.key).await?;
     let Some(current) = current.filter(|it| it.awaits_attempt() && !it.is_manual()) else { return Ok(None) };
-    match app.control.claim_again(&current.key, current.attempts + 1, app.clock.now()).await? {
+    let (attempt, claimant) = (current.attempts + 1, i64::from_be_bytes(app.random.bytes()));
+    match app.control.claim_again(&current.key, attempt, claimant, app.clock.now()).await? {
         Claimed::Yes(delivery) => Ok(Some(delivery)),
         Claimed::Done(_) | Claimed::Busy(_) => Ok(None),
     }
@@ -241,7 +241,7 @@ async fn claim(app: &App, source: &Delivery) -> ApiResult<Option<Box<Delivery>>>
 async fn supersede(app: &App, mut delivery: Box<Delivery>, retry: DeliveryId) -> ApiResult<()> {
     delivery.supersede(retry);
     let [random] = app.random.bytes();
-    app.control.record_outcome(*delivery, CountChange::default(), random).await?;
+    app.control.record_outcome(*delivery, CountChange::default(), random, app.clock.now()).await?;
     Ok(())
 }
 
@@ -271,17 +271,12 @@ async fn supersede_after_attempt(
 /// Sends the event of `source` again immediately, as a delivery with its own id.
 ///
 /// If that succeeds, `source` is not attempted again.
-pub async fn resend(
-    app: &App,
-    grant: DeliveryGrant,
-    subscription: &Subscription,
-    source: Delivery,
-) -> ApiResult<Done> {
+pub async fn resend(app: &App, subscription: &Subscription, source: Delivery) -> ApiResult<Done> {
     let began = Instant::now();
     let id = app.control.next_delivery_id().await?;
     let claimed = claim(app, &source).await?;
     let (payload, request_id) = (source.payload.clone(), source.request_id.clone());
-    let sent = send_manual(app, grant, subscription, payload, request_id, id).await;
+    let sent = send_manual(app, subscription, payload, request_id, id).await;
     let succeeded = sent.as_ref().is_ok_and(Delivery::succeeded);
     match claimed {
         Some(claimed) if succeeded => supersede(app, claimed, id).await?,

@@ -61,8 +61,15 @@ pub(crate) fn table_name(table: &str, office: &str) -> String {
 pub(crate) struct StoreCalls {
     operations: Arc<Mutex<Vec<String>>>,
     /// Capacity units, if they are counted.
-    units: Arc<Mutex<Option<f64>>>,
+    units: Arc<Mutex<Option<Units>>>,
     _server: Option<Arc<Server>>,
+}
+
+/// Capacity units, including those of indexes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Units {
+    pub(crate) read: f64,
+    pub(crate) written: f64,
 }
 
 impl StoreCalls {
@@ -71,21 +78,24 @@ impl StoreCalls {
         std::mem::take(&mut *self.operations.lock().unwrap())
     }
 
-    /// Makes the store report the cost of each write from now on.
+    /// Makes the store report the cost of each call from now on.
     pub(crate) fn meter(&self) {
-        *self.units.lock().unwrap() = Some(0.0);
+        *self.units.lock().unwrap() = Some(Units::default());
     }
 
-    /// Returns the write units since then, including those of indexes.
-    pub(crate) fn written(&self) -> f64 {
+    /// Returns the units since then.
+    pub(crate) fn units(&self) -> Units {
         self.units.lock().unwrap().take().unwrap()
     }
+
+    /// Returns the write units since then.
+    pub(crate) fn written(&self) -> f64 {
+        self.units().written
+    }
 }
 
-/// Whether the operation writes.
-fn writes(operation: &str) -> bool {
-    ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"].contains(&operation)
-}
+const WRITES: [&str; 4] = ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"];
+const READS: [&str; 4] = ["GetItem", "BatchGetItem", "Query", "Scan"];
 
 fn operation(request: &HttpRequest) -> &str {
     let target = request.headers().get("x-amz-target").unwrap_or_default();
@@ -113,9 +123,12 @@ impl Intercept for StoreCalls {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if self.units.lock().unwrap().is_some() && writes(operation(context.request())) {
+        let operation = operation(context.request());
+        let (writes, reads) = (WRITES.contains(&operation), READS.contains(&operation));
+        if self.units.lock().unwrap().is_some() && (writes || reads) {
             let mut body: Value = serde_json::from_slice(context.request().body().bytes().unwrap())?;
-            body["ReturnConsumedCapacity"] = "INDEXES".into();
+            // Only the responses to writes name the shares of the table and of its indexes.
+            body["ReturnConsumedCapacity"] = if writes { "INDEXES" } else { "TOTAL" }.into();
             let body = body.to_string();
             let request = context.request_mut();
             request.headers_mut().insert("content-length", body.len().to_string());
@@ -130,12 +143,15 @@ impl Intercept for StoreCalls {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let mut written = self.units.lock().unwrap();
-        let Some(units) = written.as_mut() else { return Ok(()) };
+        let mut counted = self.units.lock().unwrap();
+        let Some(units) = counted.as_mut() else { return Ok(()) };
         let answer: Value = serde_json::from_slice(context.response().body().bytes().unwrap_or_default())?;
         let consumed = &answer["ConsumedCapacity"];
         let each = consumed.as_array().map_or(std::slice::from_ref(consumed), Vec::as_slice);
-        *units += each.iter().filter_map(|one| one["CapacityUnits"].as_f64()).sum::<f64>();
+        for one in each {
+            let sum = if one["Table"].is_null() { &mut units.read } else { &mut units.written };
+            *sum += one["CapacityUnits"].as_f64().unwrap_or_default();
+        }
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! The office's store, by way of a test that decides about each call.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::{Value, json};
 use shared::control::Store;
 
@@ -37,6 +39,30 @@ where
         "CancellationReasons": [{ "Code": "ThrottlingError" }],
     });
     store_that_rejects(office, rejection, decide).await
+}
+
+/// Returns the office's store, but the response to the first call that `to` selects is lost.
+///
+/// The SDK repeats such a call.
+pub(crate) async fn store_that_loses_a_response(
+    office: &Office,
+    to: impl Fn(&AwsCall) -> bool + Send + Sync + 'static,
+) -> Store {
+    let rejection = json!({
+        "__type": "com.amazonaws.dynamodb.v20120810#ThrottlingException",
+        "message": "it takes too long",
+    });
+    let lost = AtomicBool::new(false);
+    store_that_rejects(office, rejection, move |call| {
+        let loses = to(&call) && !lost.swap(true, Ordering::Relaxed);
+        async move {
+            if loses {
+                call.forward().await;
+            }
+            !loses
+        }
+    })
+    .await
 }
 
 async fn store_that_rejects<D>(

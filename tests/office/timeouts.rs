@@ -30,6 +30,7 @@ pub(crate) fn of_work() -> config::Timeouts {
     config::Timeouts {
         quick_answer: LONGER,
         hanging_answer: LONGER,
+        endpoint_health: LONGER,
         subscription_change: Duration::ZERO,
         call_records: LONGER,
         polled_database: LONGER,

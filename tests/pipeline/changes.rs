@@ -13,6 +13,7 @@ use futures::{
     future::{Either, select},
     poll,
 };
+use shared::{control::Store, domain::ids::DeliveryId};
 use webhook_fanout::Lane;
 
 use super::{
@@ -74,51 +75,124 @@ async fn deliveries_that_wait_during_a_deletion_are_not_sent() {
     assert_eq!(Box::pin(calls_around(&office, &receiver, change)).await, [PLACES; 2]);
 }
 
+/// Returns a store that counts first claims, and writes them when the gate opens.
+async fn store_with_a_gate(office: &Office, claims: &Arc<AtomicI64>, gate: &Gate) -> Store {
+    let (counted, until) = (claims.clone(), gate.clone());
+    store_behind(office, move |call| {
+        let (counted, until) = (counted.clone(), until.clone());
+        async move {
+            if call.operation == "PutItem" && call.body.contains("claimedUntil") {
+                counted.fetch_add(1, Ordering::Relaxed);
+                until.pass().await;
+            }
+            true
+        }
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delivery_whose_claim_outlasts_a_change_is_sent_as_the_change_requires() {
-    for (change, expected) in [("none", [1, 0]), ("deleted", [0, 0]), ("paused", [0, 0]), ("moved", [0, 1])] {
+    for (what, expected) in [("none", [1, 0]), ("deleted", [0, 0]), ("paused", [0, 0]), ("moved", [0, 1])] {
         let (receiver, other) = (Receiver::start().await, Receiver::start().await);
         let office = office_with(&receiver).await;
         let body = message(&office, 1).await;
         let (claims, gate) = (Arc::new(AtomicI64::new(0)), Gate::closed());
-        let (counted, until) = (claims.clone(), gate.clone());
-        let store = store_behind(&office, move |call| {
-            let (counted, until) = (counted.clone(), until.clone());
-            async move {
-                if call.operation == "PutItem" && call.body.contains("claimedUntil") {
-                    counted.fetch_add(1, Ordering::Relaxed);
-                    until.pass().await;
-                }
-                true
-            }
-        })
-        .await;
+        let store = store_with_a_gate(&office, &claims, &gate).await;
         let app = office.another_app(|parts| parts.control = store);
         let delivering = webhook_fanout::deliver(&app, Lane::Slow, event(&[&body]));
         let changing = async {
             eventually("the claim", async || (claims.load(Ordering::Relaxed) > 0).then_some(())).await;
-            match change {
-                "deleted" => {
-                    office.delete("/v1/webhooks").await.expect(200);
-                }
-                "paused" => {
-                    office.admin("POST", "/v1/admin/webhooks/1/pause", None).await.expect(200);
-                }
-                "moved" => {
-                    sign_up(&office, &other.url, &["Claims"]).await;
-                }
-                _ => (),
-            }
+            change(&office, &other, what).await;
             // Longer than a claim may take, and shorter than the store's timeout.
             tokio::time::sleep(Duration::from_millis(600)).await;
             gate.open();
         };
         let (response, ()) = tokio::join!(delivering, changing);
-        assert!(response.batch_item_failures.is_empty(), "{change}");
+        assert!(response.batch_item_failures.is_empty(), "{what}");
         // Its message may have returned to the queue, to be decided again.
-        assert_eq!(deliver(&office).await, 0, "{change}");
-        assert_eq!([receiver.received().len(), other.received().len()], expected, "{change}");
+        assert_eq!(deliver(&office).await, 0, "{what}");
+        assert_eq!([receiver.received().len(), other.received().len()], expected, "{what}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_that_could_outlast_its_claim_does_not_begin() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    let body = message(&office, 1).await;
+    let (claims, gate) = (Arc::new(AtomicI64::new(0)), Gate::closed());
+    let store = store_with_a_gate(&office, &claims, &gate).await;
+    let app = office.another_app(|parts| parts.control = store);
+    let delivering = webhook_fanout::deliver(&app, Lane::Slow, event(&[&body]));
+    let changing = async {
+        eventually("the claim", async || (claims.load(Ordering::Relaxed) > 0).then_some(())).await;
+        office.set_time("2026-03-09T12:00:06Z");
+        gate.open();
+    };
+    let (response, ()) = tokio::join!(delivering, changing);
+    assert!(response.batch_item_failures.is_empty());
+    assert_eq!(receiver.received().len(), 0, "another process could repeat it before its outcome");
+    assert_eq!(deliver(&office).await, 0);
+    assert_eq!(receiver.received().len(), 1);
+}
+
+/// Makes the change while a process claims a delivery.
+async fn change(office: &Office, other: &Receiver, change: &str) {
+    match change {
+        "none" => (),
+        "deleted" => drop(office.delete("/v1/webhooks").await.expect(200)),
+        "paused" => drop(office.admin("POST", "/v1/admin/webhooks/1/pause", None).await.expect(200)),
+        "moved" => drop(sign_up(office, &other.url, &["Claims"]).await),
+        "access ended" => {
+            let body = serde_json::json!({ "status": "suspended" });
+            office.admin("PATCH", "/v1/admin/partners/prt_acme", Some(&body)).await.expect(200);
+        }
+        // The claim was written so slowly that it ends before an attempt would.
+        "late" => office.set_time("2026-03-09T12:00:06Z"),
+        _ => panic!("{change}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_sent_manually_once_a_change_was_answered() {
+    let mut wrong = Vec::new();
+    for path in ["/v1/webhooks/test", "/v1/webhooks/deliveries/1/retry", "/v1/admin/webhooks/retry/1"] {
+        for what in ["none", "deleted", "paused", "moved", "access ended", "late"] {
+            let (receiver, other) = (Receiver::start().await, Receiver::start().await);
+            let mut office = office_with(&receiver).await;
+            let body = message(&office, 1).await;
+            let response = webhook_fanout::deliver(&office.app, Lane::Slow, event(&[&body])).await;
+            assert!(response.batch_item_failures.is_empty());
+            let (claims, gate) = (Arc::new(AtomicI64::new(0)), Gate::closed());
+            let store = store_with_a_gate(&office, &claims, &gate).await;
+            let app = office.another_app(|parts| parts.control = store);
+            office.answer_with(app);
+            let sending = async {
+                if path.contains("admin") {
+                    return office.admin("POST", path, None).await;
+                }
+                office.post(path, &serde_json::json!({})).await
+            };
+            let changing = async {
+                eventually("the claim", async || (claims.load(Ordering::Relaxed) > 0).then_some(())).await;
+                change(&office, &other, what).await;
+                gate.open();
+            };
+            let (reply, ()) = tokio::join!(sending, changing);
+            let answer = &reply.expect(200)["data"];
+            let id = answer["deliveryId"].as_i64().or(answer["retryDeliveryId"].as_i64()).unwrap();
+            let ended = office.app.control.delivery_by_id(DeliveryId(id)).await.unwrap().unwrap();
+            let calls = [receiver.received().len() - 1, other.received().len()];
+            let explained = ended.error_message.as_ref().is_some_and(|it| it.starts_with("not sent: "));
+            let found = (calls, answer["success"] == true, ended.attempts_made(), explained);
+            let expected = if what == "none" { ([1, 0], true, 1, false) } else { ([0, 0], false, 0, true) };
+            if found != expected || ended.awaits_attempt() {
+                wrong.push(format!("{path} {what}: {found:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// Fails unless the change is stored before its caller gets an answer, so that every delivery sees

@@ -270,7 +270,7 @@ async fn a_410_disables_the_subscription_even_if_its_outcome_is_not_stored() {
         eventually("the call", async || (!receiver.received().is_empty()).then_some(())).await;
         office.set_time("2026-03-09T12:02:00Z");
         let now = office.app.clock.now();
-        let claimed = office.app.control.claim_again(&key, 1, now).await.unwrap();
+        let claimed = office.app.control.claim_again(&key, 1, 7, now).await.unwrap();
         assert!(matches!(claimed, Claimed::Yes(_)));
         gate.open();
     };

@@ -102,7 +102,9 @@ async fn a_concurrent_retry_and_attempt_end_as_one() {
     attempt(&office, &body, 1).await;
     let key = delivery_key(&office, 2);
     let now = office.app.clock.now();
-    let Claimed::Yes(claimed) = office.app.control.claim_again(&key, 2, now).await.unwrap() else { panic!() };
+    let Claimed::Yes(claimed) = office.app.control.claim_again(&key, 2, 7, now).await.unwrap() else {
+        panic!()
+    };
     let gate = Gate::closed();
     receiver.then(Answer::status(200).behind(&gate));
     let before = receiver.received().len();

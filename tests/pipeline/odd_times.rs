@@ -1,4 +1,4 @@
-//! Unusual times from an EMR: partners get RFC 3339.
+//! Unusual times from an EMR: partners get the time at which the row was found.
 
 use serde_json::json;
 
@@ -7,14 +7,6 @@ use crate::{
     office::{Office, Receiver, on_both_databases, run_sql},
     webhooks::sign_up,
 };
-
-/// `YYYY-MM-DDThh:mm:ss`, perhaps with a fraction, and `Z`.
-fn is_rfc_3339(text: &str) -> bool {
-    let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
-    let whole = shape.trim_end_matches('Z');
-    let whole = whole.split_once('.').map_or(whole, |(whole, _)| whole);
-    shape.ends_with('Z') && whole == "0000-00-00T00:00:00"
-}
 
 async fn times_before_christ_and_other_odd_times_are_never_sent(office: Office) {
     let receiver = Receiver::start().await;
@@ -47,8 +39,7 @@ async fn times_before_christ_and_other_odd_times_are_never_sent(office: Office) 
     assert_eq!(sent.len(), times.len());
     for sent in sent {
         let body = sent.json();
-        let at = body["occurredAt"].as_str().unwrap();
-        assert!(is_rfc_3339(at), "{at}");
+        assert_eq!(body["occurredAt"], "2026-03-09T12:00:00Z", "when it was found: {body}");
     }
     let all = json!({ "from": "0001-01-01T00:00:00Z", "to": "0001-01-20T00:00:00Z" });
     assert_eq!(office.post("/v1/webhooks/replay", &all).await.expect(201)["data"]["events"], 0);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use shared::{
     app::App,
-    control::subscriptions::{LastError, Slots},
+    control::subscriptions::{LastError, Slots, Subscription},
     domain::{delivery::DeliveryStatus, ids::PartnerId, pace::Slot, webhook_event::EventMessage},
 };
 use webhook_fanout::Lane;
@@ -214,6 +214,21 @@ async fn an_endpoint_that_accepts_the_highest_rate_is_no_longer_limited() {
     assert_eq!(subscription(&office).await.breaker.pace(office.app.clock.now()), None);
     let monitor = office.admin("GET", "/v1/admin/webhooks/monitor", None).await;
     assert_eq!(monitor.expect(200)["breakers"], json!([]));
+}
+
+#[tokio::test]
+async fn an_accepted_call_of_an_earlier_series_lifts_no_pace() {
+    let receiver = Receiver::start().await;
+    let office = office_with(&receiver).await;
+    reject(&office, None, 1).await;
+    let slots = take(&office, 400).await;
+    let fastest = slots.iter().find(|it| it.is_fastest()).unwrap();
+    let mut before = subscription(&office).await;
+    // Meanwhile, the endpoint rejects a call.
+    reject(&office, Some(&slots[1]), 1).await;
+    office.app.control.lift_pace(&mut before, fastest).await.unwrap();
+    let pace = |it: Subscription| it.breaker.pace(office.app.clock.now()).map(|it| it.series);
+    assert_eq!((pace(subscription(&office).await), pace(before)), (Some(2), Some(1)));
 }
 
 /// Returns the app of a process before whose every try to take a slot another process takes one.

@@ -25,14 +25,18 @@ use crate::{
     wait::{until, until_none_left, until_true},
 };
 
-/// Returns the number of events: `CHAOS_EVENTS`, or enough for a test run.
-fn events() -> usize {
-    std::env::var("CHAOS_EVENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000)
+fn number(variable: &str) -> Option<usize> {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok())
 }
 
-/// Returns the number of kills: one per hundred events.
+/// Returns the number of events: `CHAOS_EVENTS`, or enough for a test run.
+fn events() -> usize {
+    number("CHAOS_EVENTS").unwrap_or(1_000)
+}
+
+/// Returns the number of kills: `CHAOS_KILLS`, or one per hundred events.
 fn kills() -> usize {
-    events() / 100
+    number("CHAOS_KILLS").unwrap_or(events() / 100)
 }
 
 /// Duplicates every tenth message, because a standard queue may deliver a message twice.
@@ -158,7 +162,9 @@ async fn random_kills_leave_every_event_in_a_correct_final_state() {
     for delivery in &deliveries {
         let (good, _) = of(&delivery.event_id);
         assert_eq!(delivery.status == "delivered", good > 0, "{delivery:?}");
+        assert!(good <= 1 + delivery.interrupted, "taken {good} times without a kill: {delivery:?}");
     }
+    let interrupted: usize = deliveries.iter().map(|it| it.interrupted).sum();
     let delivered = deliveries.iter().filter(|it| it.status == "delivered").count();
     let failures: usize = answered.values().map(|(_, bad)| bad).sum();
     let again: usize = answered.values().map(|(good, _)| good.saturating_sub(1)).sum();
@@ -169,5 +175,10 @@ async fn random_kills_leave_every_event_in_a_correct_final_state() {
     assert_eq!(monitor["summary"]["totalDeliveries"], events());
     assert_eq!(monitor["summary"]["failedDeliveries"], events() - delivered);
     assert_eq!(monitor["queue"]["deadLetters"], 0);
-    println!("{} events: {delivered} delivered, {failures} answers 500, {again} taken twice", events());
+    println!(
+        "{} events, {} kills: {delivered} delivered, {failures} answers 500, {interrupted} attempts \
+            interrupted, {again} events taken twice",
+        events(),
+        kills(),
+    );
 }

@@ -14,6 +14,8 @@ pub(crate) struct Control(Client);
 pub(crate) struct Delivery {
     pub(crate) event_id: String,
     pub(crate) status: String,
+    /// The number of attempts whose process was killed before their outcome was recorded.
+    pub(crate) interrupted: usize,
 }
 
 impl Delivery {
@@ -45,17 +47,20 @@ impl Control {
                 .0
                 .scan()
                 .table_name("DeliveriesTable")
-                .projection_expression("payload.eventId, #status")
+                .projection_expression("payload.eventId, #status, #history")
                 .expression_attribute_names("#status", "status")
+                .expression_attribute_names("#history", "history")
                 .set_exclusive_start_key(start)
                 .send()
                 .await
                 .unwrap();
             for item in page.items.unwrap_or_default() {
                 let payload = item["payload"].as_m().unwrap();
+                let attempts = item["history"].as_l().unwrap().iter().map(|it| it.as_m().unwrap());
                 found.push(Delivery {
                     event_id: payload["eventId"].as_s().unwrap().clone(),
                     status: item["status"].as_s().unwrap().clone(),
+                    interrupted: attempts.filter(|it| it["durationMs"].is_null()).count(),
                 });
             }
             start = page.last_evaluated_key;

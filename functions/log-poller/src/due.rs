@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use shared::{
     app::App,
     control::{self, deliveries::Delivery, queue::Message},
-    domain::delivery::DeliveryStatus,
+    domain::delivery::{DeliveryStatus, furthest_ahead},
     telemetry::metrics,
 };
 
@@ -38,17 +38,38 @@ pub(crate) async fn measure(app: &App) {
     }
 }
 
-/// Sends a message for each due delivery. A failure in one shard does not affect the others.
+/// Deliveries whose next attempt needs a message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Due {
+    Overdue,
+    /// Due later than a clock that is right schedules. They would wait until that time comes.
+    TooFarAhead,
+}
+
+impl Due {
+    async fn page(self, app: &App, shard: i64, now: Timestamp) -> control::Result<Vec<Delivery>> {
+        match self {
+            Self::Overdue => app.control.due_deliveries(shard, now - OVERDUE, LIMIT).await,
+            Self::TooFarAhead => {
+                let ahead = furthest_ahead(&app.config.webhook_retries);
+                let after = now.saturating_add(ahead).unwrap_or(Timestamp::MAX);
+                app.control.deliveries_due_after(shard, after, LIMIT).await
+            }
+        }
+    }
+}
+
+/// Sends a message for each such delivery. A failure in one shard does not affect the others.
 ///
 /// If a delivery has two messages, claims ensure that only one attempt is made.
-pub(crate) async fn requeue_due(app: &App, until: Timestamp) {
+pub(crate) async fn requeue(app: &App, due: Due, until: Timestamp) {
     let shards = (0..app.control.delivery_shards()).map(async |shard| {
         loop {
-            match page(app, shard).await {
+            match requeue_page(app, due, shard).await {
                 Ok(true) if app.clock.now() < until => (),
                 Ok(_) => break,
                 Err(error) => {
-                    tracing::error!(%error, shard, "due deliveries were not sent again");
+                    tracing::error!(%error, shard, ?due, "deliveries were not sent again");
                     break;
                 }
             }
@@ -58,9 +79,9 @@ pub(crate) async fn requeue_due(app: &App, until: Timestamp) {
 }
 
 /// Processes one page of a shard; returns whether there may be more.
-async fn page(app: &App, shard: i64) -> control::Result<bool> {
+async fn requeue_page(app: &App, due: Due, shard: i64) -> control::Result<bool> {
     let now = app.clock.now();
-    let due = app.control.due_deliveries(shard, now - OVERDUE, LIMIT).await?;
+    let due = due.page(app, shard, now).await?;
     let full = i32::try_from(due.len()).is_ok_and(|len| len >= LIMIT);
     let (manual, due): (Vec<Delivery>, Vec<Delivery>) = due.into_iter().partition(Delivery::is_manual);
     for delivery in manual {

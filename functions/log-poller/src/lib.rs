@@ -20,6 +20,7 @@ mod batch;
 
 use std::{collections::HashSet, time::Duration};
 
+use due::Due;
 use jiff::{SignedDuration, Timestamp};
 use leases::Leases;
 use serde::Deserialize;
@@ -160,9 +161,10 @@ async fn due_retries(app: &App, poll: Poll, deadline: Timestamp) {
         return;
     }
     due::measure(app).await;
+    due::requeue(app, Due::TooFarAhead, deadline).await;
     let interval = app.config.poll_interval;
     loop {
-        due::requeue_due(app, deadline).await;
+        due::requeue(app, Due::Overdue, deadline).await;
         if poll.once || app.clock.now() + interval >= deadline {
             break;
         }

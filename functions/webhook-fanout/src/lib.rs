@@ -38,18 +38,13 @@ use shared::{
     domain::{RequestId, pace::Slot, webhook_event::EventMessage},
     function::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage},
     telemetry::CONTEXT,
-    webhook_delivery,
+    webhook_delivery::{self, LONGEST_CLAIM, is_unchanged, outlasts_attempt},
 };
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, Span};
 
 /// The longest that a process waits for a slot; messages with later slots wait in the queue.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-
-/// How long a claim may take before the subscription is read again.
-///
-/// When the caller of a change gets the response, no call begins that has not seen the change.
-const LONGEST_CLAIM: Duration = Duration::from_millis(500);
 
 /// Returns the context of all log lines about the message.
 fn context_of(lane: Lane, message: &EventMessage) -> Span {
@@ -182,8 +177,9 @@ async fn attempt(
         Claimed::Done(_) => return Ok(()),
         Claimed::Busy(until) => return redeliver_later(&app, &message, until).await,
     };
-    if begun.since.elapsed() > LONGEST_CLAIM && !begun.recipient.is_unchanged(&app, &subscription).await? {
-        let now = app.clock.now();
+    let known = begun.since.elapsed() <= LONGEST_CLAIM || is_unchanged(&app, &subscription).await?;
+    let now = app.clock.now();
+    if !known || !outlasts_attempt(&delivery, now) {
         app.control.put_back(&delivery, now).await?;
         return redeliver_later(&app, &message, now).await;
     }
@@ -244,22 +240,19 @@ impl Begun {
 
 #[cfg(test)]
 mod tests {
-    use shared::{config::Timeouts, egress};
+    use jiff::Timestamp;
+    use shared::{config::Timeouts, control::deliveries::busy_until};
 
     use super::*;
-
-    #[test]
-    fn a_change_of_a_subscription_outlasts_a_read_and_a_claim() {
-        let timeouts = Timeouts::default();
-        assert!(timeouts.subscription_read + LONGEST_CLAIM < timeouts.subscription_change);
-    }
 
     #[test]
     fn an_attempt_that_found_its_slot_late_ends_before_the_function_times_out() {
         // The template's `Timeout`.
         let function = Duration::from_mins(1);
         let begins = Timeouts::default().slot_search + LONGEST_WAIT;
-        let ends = begins + egress::Timeouts::default().total;
-        assert!(ends + Duration::from_secs(10) <= function, "{ends:?}");
+        // An attempt ends before its claim.
+        let now = Timestamp::UNIX_EPOCH;
+        let ends = begins + busy_until(now).duration_since(now).unsigned_abs();
+        assert!(ends + Duration::from_secs(5) <= function, "{ends:?}");
     }
 }

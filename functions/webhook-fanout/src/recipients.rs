@@ -24,7 +24,7 @@ use shared::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{LONGEST_CLAIM, Lane};
+use crate::Lane;
 
 /// The maximum number of concurrent calls to one endpoint, per process.
 const PLACES: usize = 4;
@@ -208,18 +208,6 @@ impl Recipient {
             let before = std::mem::replace(&mut known.breaker, seen.breaker.clone());
             known.breaker.keep_newer_pace(&before);
         }
-    }
-
-    /// Whether what was decided about the subscription still holds. Reads it again.
-    pub(crate) async fn is_unchanged(&self, app: &App, known: &Subscription) -> control::Result<bool> {
-        let before = Instant::now();
-        let found = app.control.subscription(&self.key.0, &self.key.1).await?;
-        let same = |it: Subscription| {
-            it.is_active()
-                && (it.generation, it.paused_at) == (known.generation, known.paused_at)
-                && (&it.hook_url, &it.scopes) == (&known.hook_url, &known.scopes)
-        };
-        Ok(found.is_some_and(same) && before.elapsed() <= LONGEST_CLAIM)
     }
 
     /// Returns the subscription from a recent read.

@@ -30,12 +30,17 @@ const LONGEST_OPEN_SECONDS: f64 = 750.0;
 const LINE_SECONDS: f64 = 600.0;
 
 pub(crate) async fn claim(app: &App, message: &EventMessage) -> control::Result<Claimed> {
-    let now = app.clock.now();
     if message.attempt > 1 {
-        return app.control.claim_again(&Delivery::key_of_message(message), message.attempt, now).await;
+        return claim_again(app, message).await;
     }
     let id = app.control.next_delivery_id().await?;
+    let now = app.clock.now();
     app.control.claim_first(Delivery::of_event(message, id, now), now).await
+}
+
+async fn claim_again(app: &App, message: &EventMessage) -> control::Result<Claimed> {
+    let (key, claimant) = (Delivery::key_of_message(message), i64::from_be_bytes(app.random.bytes()));
+    app.control.claim_again(&key, message.attempt, claimant, app.clock.now()).await
 }
 
 pub(crate) async fn hand_over(app: &App, message: &EventMessage) -> Result<(), Fault> {
@@ -121,8 +126,7 @@ async fn postpone(
             return Ok(Some(Box::new(created)));
         }
     }
-    let key = Delivery::key_of_message(message);
-    let delivery = match app.control.claim_again(&key, message.attempt, now).await? {
+    let delivery = match claim_again(app, message).await? {
         Claimed::Yes(delivery) => delivery,
         Claimed::Done(_) => return Ok(None),
         Claimed::Busy(until) => {

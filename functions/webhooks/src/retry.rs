@@ -45,6 +45,6 @@ pub(crate) async fn retry_delivery(
 
 async fn send(partner: &Partner, source_id: DeliveryId) -> ApiResult<Done> {
     let source = own_delivery(partner, source_id).await?;
-    let (subscription, grant) = subscription_of(&partner.app, &source).await?;
-    resend(&partner.app, grant, &subscription, source).await
+    let subscription = subscription_of(&partner.app, &source).await?;
+    resend(&partner.app, &subscription, source).await
 }

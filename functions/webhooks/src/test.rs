@@ -7,7 +7,7 @@ use shared::{
     body,
     domain::{EventScope, RequestId, delivery::Payload, ids::DeliveryId},
     webhook_delivery::send_manual,
-    webhook_operations::{permit, require_active},
+    webhook_operations::{require_access, require_active},
 };
 use utoipa::ToSchema;
 
@@ -75,9 +75,9 @@ async fn send(partner: &Partner, event: Option<EventScope>) -> ApiResult<Done> {
     }
     let id = partner.app.control.next_delivery_id().await?;
     let payload = Payload::test(&subscription.practicepass, event, id.0, partner.now());
-    let grant = permit(&partner.app, &subscription, &payload).await?;
+    require_access(&partner.app, &subscription, &payload).await?;
     let request_id = RequestId::parse(partner.call.request_id());
-    let delivery = send_manual(&partner.app, grant, &subscription, payload, request_id, id).await?;
+    let delivery = send_manual(&partner.app, &subscription, payload, request_id, id).await?;
     let succeeded = delivery.succeeded();
     let message = if succeeded { "Test event delivered" } else { "Test event could not be delivered" };
     let data = Tested {

@@ -1,5 +1,10 @@
 //! The configuration of the AWS clients.
 
+use std::time::Duration;
+
+/// The limit for one attempt of a request.
+pub(super) const ATTEMPT: Duration = Duration::from_millis(1_500);
+
 /// Builds a client configuration; the three SDK crates share these types.
 ///
 /// Region and credentials come from Lambda's variables (`AWS_REGION`, `AWS_ACCESS_KEY_ID`,
@@ -35,7 +40,7 @@ macro_rules! config {
             .timeout_config(
                 TimeoutConfig::builder()
                     .connect_timeout(milliseconds(1_000))
-                    .operation_attempt_timeout(milliseconds(1_500))
+                    .operation_attempt_timeout($crate::control::aws::ATTEMPT)
                     .operation_timeout(milliseconds(3_000))
                     .build(),
             );

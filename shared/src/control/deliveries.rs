@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use super::pending_outcomes::CountChange;
 pub use claims::{Claimed, busy_until};
 pub use feed::FeedPage;
-pub use outcomes::DeliveryCounts;
+pub use outcomes::{DeliveryCounts, LONGEST_OUTCOME};
 pub use queries::DeliveryPage;
 
 use super::{
@@ -119,6 +119,9 @@ pub struct Delivery {
     /// The value also fences the outcome: a process that lost its claim cannot write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) claimed_until: Option<i64>,
+    /// The number that its process chose for the claim of a retry, to recognize it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) claimed_by: Option<i64>,
     /// Newest last. Only the most recent failed attempt includes the endpoint's response.
     #[serde(default)]
     pub history: Vec<Attempt>,
@@ -193,6 +196,7 @@ impl Delivery {
             created_at: now,
             next_attempt_at: None,
             claimed_until: None,
+            claimed_by: None,
             history: Vec::new(),
         }
     }
@@ -232,9 +236,24 @@ impl Delivery {
         self.next_attempt_at = next;
     }
 
+    /// Returns the time since its creation.
+    ///
+    /// A creation far ahead is from a clock that was ahead, and counts as long ago: what ends with
+    /// age may not last until then.
+    pub fn age(&self, now: Timestamp) -> SignedDuration {
+        now.duration_since(self.created_at).abs()
+    }
+
     /// Returns the number of all attempts so far.
     pub fn attempts_made(&self) -> u32 {
         self.attempts + self.unscheduled
+    }
+
+    /// Ends a manual delivery without an attempt.
+    pub fn fail_unsent(&mut self, why: &str) {
+        self.status = DeliveryStatus::Failed;
+        self.error_message = Some(why.to_owned());
+        self.next_attempt_at = None;
     }
 
     /// Cancels the delivery because the retry with this id was delivered.

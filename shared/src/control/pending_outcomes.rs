@@ -6,6 +6,7 @@
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
@@ -32,6 +33,8 @@ pub(super) struct PendingOutcome {
     pub(super) practicepass: PracticePass,
     pub(super) count: CountChange,
     pub(super) random: u8,
+    /// No further round of tries begins after this.
+    pub(super) until: Instant,
     pub(super) done: oneshot::Sender<Result<()>>,
 }
 
@@ -67,5 +70,13 @@ impl PendingOutcomes {
         }
         waiting.writing = !taken.is_empty();
         waiting.writing.then_some(taken)
+    }
+
+    /// Returns outcomes whose write was throttled, to be written before all others.
+    pub(super) fn put_back(&self, mut throttled: Vec<PendingOutcome>) {
+        let mut waiting = self.waiting();
+        waiting.busy.extend(throttled.iter().map(|outcome| outcome.practicepass.clone()));
+        throttled.append(&mut waiting.outcomes);
+        waiting.outcomes = throttled;
     }
 }

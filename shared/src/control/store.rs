@@ -209,19 +209,10 @@ impl Store {
     /// # Errors
     /// [`Error::ConditionFailed`] if the condition of one of them fails.
     pub async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<()> {
-        transact(self.client(), writes).await
+        let request = self.client().transact_write_items().set_transact_items(Some(writes));
+        request.send().await.map_err(|error| Error::from_sdk(SERVICE, &error))?;
+        Ok(())
     }
-}
-
-/// The same as [`Store::transact`], for work that outlives a borrow of the store.
-pub(super) async fn transact(client: &Client, writes: Vec<TransactWriteItem>) -> Result<()> {
-    client
-        .transact_write_items()
-        .set_transact_items(Some(writes))
-        .send()
-        .await
-        .map_err(|error| Error::from_sdk(SERVICE, &error))?;
-    Ok(())
 }
 
 /// Builds the item of an entity, with its keys for the table and its indexes.

@@ -95,6 +95,16 @@ pub fn wait_after(
     Some(wait.saturating_add(jitter.unwrap_or_default()))
 }
 
+/// Returns the furthest that a clock which is right schedules an attempt ahead.
+///
+/// This is half longer than any wait: the schedule's with its jitter, or an endpoint's hold, at
+/// whose end deliveries are spread out.
+pub fn furthest_ahead(schedule: &[i64]) -> SignedDuration {
+    let hold = SignedDuration::try_from(LONGEST_HOLD).unwrap_or(SignedDuration::MAX);
+    let longest = SignedDuration::from_secs(schedule.iter().copied().max().unwrap_or_default()).max(hold);
+    longest.saturating_add(longest / 2)
+}
+
 /// The shortest wait until a withheld delivery is checked again.
 const FIRST_RECHECK: SignedDuration = SignedDuration::from_mins(5);
 /// The longest wait until a withheld delivery is checked again.
@@ -203,7 +213,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::webhook_event::Action;
+    use crate::domain::{pace::FURTHEST_MS, webhook_event::Action};
 
     fn wait_after(attempt: u32, retry_after: Option<u64>, random: f64) -> Option<SignedDuration> {
         super::wait_after(&SCHEDULE, attempt, retry_after.map(Duration::from_secs), random)
@@ -259,6 +269,18 @@ mod tests {
         }
         assert_eq!(checks, [5, 10, 20, 40, 80, 160, 320, 640, 1_240]);
         assert_eq!(recheck_after(&[1, 2], SignedDuration::ZERO), None);
+    }
+
+    #[test]
+    fn no_wait_reaches_further_than_a_right_clock_schedules() {
+        for schedule in [&SCHEDULE[..], &[1, 2], &[7 * 24 * 3600]] {
+            let furthest = furthest_ahead(schedule);
+            let asked = Some(Duration::MAX);
+            let waits = (1..).map_while(|attempt| super::wait_after(schedule, attempt, asked, 1.0));
+            assert!(waits.max().unwrap() < furthest, "{schedule:?}");
+            assert!(LONGEST_RECHECK < furthest && SignedDuration::from_millis(FURTHEST_MS) < furthest);
+        }
+        assert_eq!(furthest_ahead(&SCHEDULE), SignedDuration::from_hours(18));
     }
 
     #[test]

@@ -1,10 +1,8 @@
 //! Updates of a subscription's health after an attempt.
 
-use std::time::Duration;
+use jiff::{SignedDuration, Timestamp};
 
-use jiff::SignedDuration;
-
-use super::classify::Verdict;
+use super::classify::{PostOutcome, Verdict};
 use crate::{
     app::App,
     control::{
@@ -21,22 +19,25 @@ const OPEN_AFTER: SignedDuration = SignedDuration::from_secs(10);
 
 /// Updates the subscription's health after an attempt.
 ///
-/// `took` is the attempt's duration, `slot` its slot if the endpoint is paced, and `error.at` the
-/// current time.
+/// `slot` is the attempt's slot if the endpoint is paced.
 ///
 /// Nothing is written if nothing changes. `subscription` may be older than the stored record, so
 /// each write is conditional on the record's current state.
 pub(super) async fn update_health(
     app: &App,
     subscription: &mut Subscription,
-    verdict: Verdict,
-    took: Duration,
+    outcome: &PostOutcome,
     slot: Option<&Slot>,
-    error: LastError,
+    now: Timestamp,
 ) -> Result<()> {
-    let now = error.at;
+    let PostOutcome { attempt, took, verdict } = outcome;
+    let error =
+        LastError { at: now, status_code: attempt.status_code, message: attempt.error_message.clone() };
+    if let Verdict::Rejected { asked } = *verdict {
+        app.control.note_rejection(subscription, slot, asked, error.clone()).await?;
+    }
     let failing_for = subscription.failing_since.map(|since| now.duration_since(since));
-    match (verdict, failing_for) {
+    match (*verdict, failing_for) {
         (Verdict::Success, failing) => {
             if failing.is_some() || subscription.breaker.is_open() {
                 app.control.note_success(subscription, now).await?;
@@ -44,7 +45,7 @@ pub(super) async fn update_health(
                 app.control.touch_success(subscription, now).await?;
             }
             if subscription.breaker.is_slow() {
-                let quick = took < app.config.timeouts.quick_answer;
+                let quick = *took < app.config.timeouts.quick_answer;
                 app.control.note_speed(subscription, quick, now).await?;
             }
             match slot.filter(|slot| slot.is_fastest()) {
@@ -62,7 +63,7 @@ pub(super) async fn update_health(
         (Verdict::Rejected { .. }, _) => Ok(()),
         (Verdict::Failure { asked }, failing) => {
             // A failed probe reopens the circuit, however quickly it failed.
-            let hangs = took >= app.config.timeouts.hanging_answer;
+            let hangs = *took >= app.config.timeouts.hanging_answer;
             let parks = hangs
                 || asked.is_some()
                 || subscription.breaker.is_open()

@@ -55,7 +55,7 @@ pub(crate) async fn retry_webhook_delivery(
 
 async fn send(admin: &Admin, source_id: DeliveryId) -> ApiResult<Done> {
     let source = admin.app.control.delivery_by_id(source_id).await?.ok_or_else(ApiError::not_found)?;
-    let (subscription, grant) = subscription_of(&admin.app, &source).await?;
+    let subscription = subscription_of(&admin.app, &source).await?;
     admin.record(Change::new("webhooks.retry", &source_id.to_string())).await?;
-    resend(&admin.app, grant, &subscription, source).await
+    resend(&admin.app, &subscription, source).await
 }

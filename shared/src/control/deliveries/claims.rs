@@ -1,5 +1,7 @@
 //! Claims of deliveries: one process at a time makes each attempt, and makes it once.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 
@@ -44,7 +46,7 @@ impl Store {
                 }) {
                     return Ok(Claimed::Yes(Box::new(delivery)));
                 }
-                self.claim_again(&delivery.key, 1, now).await
+                self.claim_again(&delivery.key, 1, delivery.id.0, now).await
             }
             Err(error) => Err(error),
         }
@@ -60,8 +62,14 @@ impl Store {
         }
     }
 
-    /// Claims attempt number `attempt` of an existing delivery.
-    pub async fn claim_again(&self, key: &str, attempt: u32, now: Timestamp) -> Result<Claimed> {
+    /// Claims attempt number `attempt` of an existing delivery. `claimant` is a new random number.
+    pub async fn claim_again(
+        &self,
+        key: &str,
+        attempt: u32,
+        claimant: i64,
+        now: Timestamp,
+    ) -> Result<Claimed> {
         let Some(mut delivery) = self.delivery(key).await? else { return Ok(Claimed::Done(None)) };
         if !delivery.awaits_attempt() || delivery.attempts + 1 != attempt {
             return Ok(Claimed::Done(Some(Box::new(delivery))));
@@ -70,13 +78,14 @@ impl Store {
         if let Some(end) = before.filter(|end| is_live(*end, now)) {
             return Ok(Claimed::Busy(Timestamp::from_millisecond(end).unwrap_or(now)));
         }
-        delivery.claimed_until = Some(until(now));
+        (delivery.claimed_until, delivery.claimed_by) = (Some(until(now)), Some(claimant));
         let mut update = self
             .client()
             .update_item()
             .table_name(self.name(Table::Deliveries)?)
             .set_key(Some(pk(key)))
             .expression_attribute_values(":until", AttributeValue::N(until(now).to_string()))
+            .expression_attribute_values(":claimant", AttributeValue::N(claimant.to_string()))
             .expression_attribute_values(":attempts", AttributeValue::N(delivery.attempts.to_string()));
         update = if let Some(before) = before {
             // The previous process died. Record its attempt, whatever the result of the next one.
@@ -85,7 +94,8 @@ impl Store {
                 .map_err(|error| Error::Malformed(error.to_string()))?;
             update
                 .update_expression(
-                    "SET claimedUntil = :until, unscheduled = :unscheduled, #history = :history",
+                    "SET claimedUntil = :until, claimedBy = :claimant, unscheduled = :unscheduled, \
+                        #history = :history",
                 )
                 .condition_expression("attempts = :attempts AND claimedUntil = :before")
                 .expression_attribute_names("#history", "history")
@@ -97,12 +107,17 @@ impl Store {
                 .expression_attribute_values(":before", AttributeValue::N(before.to_string()))
         } else {
             update
-                .update_expression("SET claimedUntil = :until")
+                .update_expression("SET claimedUntil = :until, claimedBy = :claimant")
                 .condition_expression("attempts = :attempts AND attribute_not_exists(claimedUntil)")
         };
         match update.send().await.map_err(|error| Error::from_sdk(SERVICE, &error)) {
             Ok(_) => Ok(Claimed::Yes(Box::new(delivery))),
-            Err(Error::ConditionFailed) => Ok(Claimed::Busy(busy_until(now))),
+            Err(Error::ConditionFailed) => {
+                // The SDK repeats a write whose response was lost.
+                let found = self.delivery(key).await?;
+                let own = found.is_some_and(|it| it.claimed_by == Some(claimant));
+                Ok(if own { Claimed::Yes(Box::new(delivery)) } else { Claimed::Busy(busy_until(now)) })
+            }
             Err(error) => Err(error),
         }
     }
@@ -126,7 +141,7 @@ impl Store {
     /// [`Error::ConditionFailed`] if the claim has ended and another process has claimed the
     /// delivery.
     pub async fn put_back(&self, delivery: &Delivery, until: Timestamp) -> Result<()> {
-        self.make_due(delivery, until, " REMOVE claimedUntil").await
+        self.make_due(delivery, until, " REMOVE claimedUntil, claimedBy").await
     }
 
     /// Lists a claimed delivery among those that are due at `until`, and makes `change` with it.
@@ -155,6 +170,14 @@ impl Store {
             .await
             .map_err(|error| Error::from_sdk(SERVICE, &error))?;
         Ok(())
+    }
+}
+
+impl Delivery {
+    /// Returns how long the claim lasts after `now`; zero if it has ended.
+    pub fn claim_left(&self, now: Timestamp) -> Duration {
+        let left = self.claimed_until.unwrap_or_default().saturating_sub(now.as_millisecond());
+        Duration::from_millis(u64::try_from(left).unwrap_or_default())
     }
 }
 

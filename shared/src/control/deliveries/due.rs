@@ -29,14 +29,28 @@ pub(super) fn shard(id: DeliveryId, shards: i64) -> i64 {
 impl Store {
     /// Returns up to `limit` deliveries of a shard that were due by `before`, oldest first.
     pub async fn due_deliveries(&self, shard: i64, before: Timestamp, limit: i32) -> Result<Vec<Delivery>> {
+        self.scheduled(shard, "nextAttemptAt <= :at", before, limit).await
+    }
+
+    /// Returns up to `limit` deliveries of a shard that are due after `after`.
+    pub async fn deliveries_due_after(
+        &self,
+        shard: i64,
+        after: Timestamp,
+        limit: i32,
+    ) -> Result<Vec<Delivery>> {
+        self.scheduled(shard, "nextAttemptAt > :at", after, limit).await
+    }
+
+    async fn scheduled(&self, shard: i64, when: &str, at: Timestamp, limit: i32) -> Result<Vec<Delivery>> {
         let page = self
             .client()
             .query()
             .table_name(self.name(Table::Deliveries)?)
             .index_name("due")
-            .key_condition_expression("duePk = :pk AND nextAttemptAt <= :before")
+            .key_condition_expression(format!("duePk = :pk AND {when}"))
             .expression_attribute_values(":pk", AttributeValue::S(partition(shard)))
-            .expression_attribute_values(":before", AttributeValue::S(instant::text(before)))
+            .expression_attribute_values(":at", AttributeValue::S(instant::text(at)))
             .limit(limit)
             .send()
             .await

@@ -9,19 +9,20 @@ use std::{
 
 use aws_sdk_dynamodb::{
     Client,
+    config::{Config, retry::RetryConfig},
     types::{AttributeValue, Put, TransactWriteItem, Update},
 };
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use super::{
     super::{
-        Error, Result, Store, Table,
+        Error, Result, Store, Table, aws,
         listing::Listing,
         pending_outcomes::{PendingOutcome, PendingOutcomes},
-        store::{SERVICE, key, pk, transact},
+        store::{SERVICE, key, pk},
     },
     CountChange, Delivery,
     claims::{is_live, latest},
@@ -36,11 +37,18 @@ const COUNT_GROUPS: u32 = 32;
 const COUNT_SHARDS: u8 = 16;
 /// How long a write is tried while DynamoDB throttles or transactions conflict.
 ///
-/// An outcome that is not written is an event that is sent again, so a call of 15 seconds and this
-/// together use most of a claim. The SDK does not repeat a canceled transaction.
+/// An outcome that is not written is an event that is sent again. The SDK does not repeat a
+/// canceled transaction, so these tries replace its own.
 const RETRIED_FOR: Duration = Duration::from_secs(10);
+/// The longest round of tries: of all outcomes together, and of each if one of them prevents that.
+const ROUND: Duration = aws::ATTEMPT.saturating_mul(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest that the first round of an outcome takes: it waits for the round before it.
+///
+/// Further rounds begin only while the claim outlasts them.
+pub const LONGEST_OUTCOME: Duration =
+    GATHER.saturating_add(ROUND).saturating_add(LONGEST_PAUSE).saturating_add(ROUND);
 /// How long an outcome waits for others, to be written together.
 const GATHER: Duration = Duration::from_millis(2);
 /// The number of a practice's deliveries, without tests.
@@ -80,23 +88,53 @@ impl PendingOutcomes {
     /// Writes pending outcomes until none is left.
     async fn write(self, client: Client, control: String) {
         tokio::time::sleep(GATHER).await;
+        let mut failures = 0_u8;
         while let Some(outcomes) = self.next() {
-            match self.write_together(&client, &control, &outcomes).await {
-                Err(Error::ConditionFailed | Error::Refused { .. }) if outcomes.len() > 1 => {
-                    // One of them made the whole transaction fail, so write each separately.
-                    for outcome in outcomes {
-                        let alone = std::slice::from_ref(&outcome);
-                        let result = self.write_together(&client, &control, alone).await;
+            let random = outcomes.first().map_or(0, |it| it.random);
+            let tried = self.write_round(&client, &control, outcomes, failures).await;
+            let pause = (FIRST_PAUSE * (1 << failures.min(5))).min(LONGEST_PAUSE);
+            let again = Instant::now() + pause;
+            let mut throttled = Vec::new();
+            for (outcome, result) in tried {
+                match result {
+                    Err(Error::Unavailable { .. }) if again < outcome.until => throttled.push(outcome),
+                    Err(Error::ConditionFailed) if is_written(&client, &outcome).await => {
+                        let _ = outcome.done.send(Ok(()));
+                    }
+                    result => {
                         let _ = outcome.done.send(result);
                     }
                 }
-                result => {
-                    for outcome in outcomes {
-                        let _ = outcome.done.send(result.clone());
-                    }
-                }
             }
+            if throttled.is_empty() {
+                failures = 0;
+                continue;
+            }
+            failures = failures.saturating_add(1);
+            self.put_back(throttled);
+            // Processes that were throttled together do not come back together.
+            tokio::time::sleep(pause.mul_f64(0.5 + f64::from(random) / 512.0)).await;
         }
+    }
+
+    /// Tries once to write the outcomes: together or, if one prevents that, each separately.
+    async fn write_round(
+        &self,
+        client: &Client,
+        control: &str,
+        outcomes: Vec<PendingOutcome>,
+        failures: u8,
+    ) -> Vec<(PendingOutcome, Result<()>)> {
+        let together = self.write_together(client, control, &outcomes, failures).await;
+        if outcomes.len() > 1 && matches!(together, Err(Error::ConditionFailed | Error::Refused { .. })) {
+            let separately = outcomes.into_iter().map(async |outcome| {
+                let alone = std::slice::from_ref(&outcome);
+                let result = self.write_together(client, control, alone, failures).await;
+                (outcome, result)
+            });
+            return join_all(separately).await;
+        }
+        outcomes.into_iter().map(|outcome| (outcome, together.clone())).collect()
     }
 
     async fn write_together(
@@ -104,6 +142,7 @@ impl PendingOutcomes {
         client: &Client,
         control: &str,
         outcomes: &[PendingOutcome],
+        failures: u8,
     ) -> Result<()> {
         let mut counts: HashMap<&PracticePass, CountChange> = HashMap::new();
         for outcome in outcomes.iter().filter(|it| it.count != CountChange::default()) {
@@ -111,27 +150,25 @@ impl PendingOutcomes {
             count.total += outcome.count.total;
             count.failed += outcome.count.failed;
         }
-        let began = Instant::now();
-        for attempt in 0_u8.. {
-            let random = outcomes.first().map_or(0, |it| it.random).wrapping_add(attempt.wrapping_mul(7));
-            let mut writes: Vec<TransactWriteItem> = outcomes.iter().map(|it| it.write.clone()).collect();
-            for (practicepass, count) in &counts {
-                let shard =
-                    if self.waiting().busy.contains(*practicepass) { random % COUNT_SHARDS } else { 0 };
-                writes.push(count_write(control, practicepass, *count, shard)?);
-            }
-            match transact(client, writes).await {
-                Err(Error::Unavailable { .. }) if began.elapsed() < RETRIED_FOR => {
-                    self.waiting().busy.extend(counts.keys().map(|practicepass| (*practicepass).clone()));
-                    let pause = (FIRST_PAUSE * (1 << attempt.min(5))).min(LONGEST_PAUSE);
-                    // Processes that were throttled together do not come back together.
-                    tokio::time::sleep(pause.mul_f64(0.5 + f64::from(random) / 512.0)).await;
-                }
-                result => return result,
-            }
+        let random = outcomes.first().map_or(0, |it| it.random).wrapping_add(failures.wrapping_mul(7));
+        let mut writes: Vec<TransactWriteItem> = outcomes.iter().map(|it| it.write.clone()).collect();
+        for (practicepass, count) in &counts {
+            let shard = if self.waiting().busy.contains(*practicepass) { random % COUNT_SHARDS } else { 0 };
+            writes.push(count_write(control, practicepass, *count, shard)?);
         }
-        Ok(())
+        let once = Config::builder().retry_config(RetryConfig::disabled());
+        let request = client.transact_write_items().set_transact_items(Some(writes));
+        let tried = request.customize().config_override(once).send().await;
+        tried.map(drop).map_err(|error| Error::from_sdk(SERVICE, &error))
     }
+}
+
+/// Whether a try whose response was lost has written the outcome.
+async fn is_written(client: &Client, outcome: &PendingOutcome) -> bool {
+    let Some(put) = outcome.write.put() else { return false };
+    let read = client.get_item().table_name(put.table_name()).set_key(Some(pk(&outcome.key)));
+    let found = read.consistent_read(true).send().await;
+    found.is_ok_and(|found| found.item.as_ref() == Some(put.item()))
 }
 
 fn count_write(
@@ -153,7 +190,9 @@ fn count_write(
 }
 
 impl Store {
-    /// Writes the delivery with its outcome and releases the claim. `random` spreads the counts.
+    /// Writes the delivery with its outcome at `now` and releases the claim.
+    ///
+    /// `random` spreads the counts.
     ///
     /// Counts are in the table Control, `COUNTS#<group of practices>` / `PPass`, shard: `total` and
     /// `failed`. Concurrent outcomes share a transaction with one count per practice. The write
@@ -167,8 +206,12 @@ impl Store {
         mut delivery: Delivery,
         count: CountChange,
         random: u8,
+        now: Timestamp,
     ) -> Result<Delivery> {
+        let retried_for = RETRIED_FOR.min(delivery.claim_left(now).saturating_sub(ROUND));
+        let until = Instant::now() + retried_for;
         let claim = delivery.claimed_until.take().unwrap_or_default();
+        delivery.claimed_by = None;
         let put = Put::builder()
             .table_name(self.name(Table::Deliveries)?)
             .set_item(Some(delivery.item(self.delivery_shards(), true)?))
@@ -183,6 +226,7 @@ impl Store {
             practicepass: delivery.practicepass.clone(),
             count,
             random,
+            until,
             done,
         };
         let control = self.name(Table::Control)?.to_owned();
@@ -249,7 +293,7 @@ impl Store {
             .update_expression(
                 "SET #status = :given_up, feedPk = :feed, feedPlace = :place, partnerPlace = :of_partner, \
                  #history = :history, unscheduled = :unscheduled \
-                 REMOVE duePk, nextAttemptAt, claimedUntil",
+                 REMOVE duePk, nextAttemptAt, claimedUntil, claimedBy",
             )
             .condition_expression(
                 "(#status IN (:pending, :retrying) OR attribute_exists(duePk)) AND attempts = :attempts AND \

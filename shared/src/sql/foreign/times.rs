@@ -269,7 +269,7 @@ pub(super) fn of_postgres(count: i64) -> Timestamp {
 
 pub(super) fn midnight(day: Day) -> Timestamp {
     let of_date = |date: Date| Offset::UTC.to_timestamp(date.to_datetime(Time::midnight()));
-    of_date(day.clamped()).map_or(Timestamp::MAX, clamp)
+    of_date(day.clamped()).unwrap_or(Timestamp::MAX)
 }
 
 fn clamp(at: Timestamp) -> Timestamp {

@@ -116,7 +116,9 @@ fn a_timestamp_is_read_in_every_common_format_within_rfc_3339_years() {
     for (count, read) in [(i64::MIN, first), (i64::MAX, Timestamp::MAX), (-211_813_488_000_000_000, first)] {
         assert_eq!(Timestamp::from_raw(Raw::Instant(count)), Foreign::Value(read));
     }
-    assert_eq!(of("-infinity"), Some(first));
+    for text in ["-infinity", "0001-01-01 00:00:00+23:59", "-99999999999999"] {
+        assert_eq!(of(text), Some(first), "{text}");
+    }
     assert!(of::<Timestamp>("infinity").unwrap() > at);
 }
 
