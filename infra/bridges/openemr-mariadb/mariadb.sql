@@ -125,7 +125,7 @@ begin
         if new.acknowledged is null and new.settled is null then
             set new.triggers = (
                 select group_concat(trigger_name order by trigger_name separator '' '') from information_schema.triggers
-                where trigger_schema = database() and trigger_name like ''partner\\_api\\_%'');
+                where event_object_schema = database() and trigger_name like ''partner\\_api\\_%'');
             set new.last_visit = (select auto_increment - 1 from information_schema.tables
                 where table_schema = database() and table_name = ''openemr_postcalendar_events'');
             set new.last_patient = (select max(pid) from patient_data);
