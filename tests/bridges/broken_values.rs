@@ -132,6 +132,8 @@ async fn broken_dates_times_and_durations_delay_nobody_and_hide_no_other_row() {
     run_sql(&office.db, "alter table public.openemr_postcalendar_events enable trigger user").await;
     let found = bridge::check(&office.db).await.unwrap();
     assert!(found.iter().any(|it| it.finding == "event: missing"), "{found:?}");
+    let outside = "EMR value without a meaning here: date outside of the calendar";
+    assert!(found.iter().any(|it| it.finding == outside), "{found:?}");
     bridge::load(&office.db, false, |_| true).await.unwrap();
     let found = bridge::check(&office.db).await.unwrap();
     assert!(found.iter().all(|it| it.finding.starts_with("EMR value without a meaning here")), "{found:?}");

@@ -25,7 +25,8 @@ struct Function {
     calls: Arc<AtomicUsize>,
 }
 
-async fn invoke(State(function): State<Function>, Json(task): Json<Task>) -> Json<MigrateResponse> {
+async fn invoke(State(function): State<Function>, task: String) -> Json<MigrateResponse> {
+    let task: Task = serde_json::from_str(&task).unwrap();
     function.calls.fetch_add(1, Ordering::Relaxed);
     let deadline = function.app.clock.now() + SignedDuration::from_secs(30);
     Json(migrate::run(&function.app, task, deadline).await)

@@ -207,6 +207,30 @@ async fn a_series_that_is_busy_at_night_is_recorded_and_extended_afterwards() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_series_that_cannot_be_extended_does_not_stop_the_others() {
+    let (office, mut staff) = attached().await;
+    run(
+        &mut staff,
+        &format!(
+            "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", \
+                pc_duration, \"pc_startTime\", pc_recurrtype, pc_recurrspec)
+             select 8, '1', '', current_date, 3600, make_time(12 + n, 0, 0), 1, '{DAILY}' from \
+                generate_series(0, 2) n"
+        ),
+    )
+    .await;
+    let days = before_a_renewal(&office).await;
+    let rule = "alter table schedule_exceptions add constraint bad check (start_time <> '13:00') not valid";
+    run_sql(&office.db, rule).await;
+    assert_eq!(bridge::renew(&office.db).await.unwrap(), 2);
+    assert_eq!(office.integer(DAYS).await, days - 7);
+    run_sql(&office.db, "alter table schedule_exceptions drop constraint bad").await;
+    assert_eq!(bridge::catch_up(&office.db, || true).await.unwrap(), 1);
+    assert_eq!(office.integer(DAYS).await, days);
+    clean(&office).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_renewal_that_finds_a_table_locked_is_made_up_by_the_next_one() {
     let (office, mut staff) = attached().await;
     run(

@@ -4,7 +4,7 @@ use shared::tenant::{Bridge, bridge};
 use sqlx::{AssertSqlSafe, Executor};
 
 use super::{attached, clean, event, session};
-use crate::office::mariadb;
+use crate::office::{eventually, mariadb};
 
 /// How `MariaDB`'s side is damaged, and the statements that repair it before the bridge's renewal.
 const FAULTS: [(&str, &str); 8] = [
@@ -123,5 +123,30 @@ async fn every_kind_of_drift_is_found_and_repaired() {
         assert_eq!(found, [finding], "{planted}");
         bridge::load(db, false, |_| true).await.unwrap();
         clean(&office).await;
+    }
+}
+
+/// Other programs of the server, and the EMR's upgrades, create and alter tables.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs tests/mariadb"]
+async fn a_table_that_is_being_created_elsewhere_does_not_disturb_the_comparison() {
+    let (office, emr) = attached().await;
+    let other = format!("{emr}_other");
+    mariadb::run("", &format!("create database {other}"));
+    for database in [&other, &emr] {
+        // The new table stays locked until the statement ends.
+        let creating = std::thread::spawn({
+            let database = database.clone();
+            move || mariadb::try_run(&database, "create table slow select sleep(600) as slept")
+        });
+        let sleeping = format!(
+            "select id from information_schema.processlist where db = '{database}' and state = 'User sleep'"
+        );
+        let asleep = async || Some(mariadb::run("", &sleeping)).filter(|id| !id.is_empty());
+        let id = eventually("the creation", asleep).await;
+        clean(&office).await;
+        assert_eq!(mariadb::run("", &sleeping), id, "the table is still being created");
+        mariadb::run("", &format!("kill query {id}"));
+        let _ = creating.join().unwrap();
     }
 }

@@ -207,7 +207,7 @@ language sql stable as $$
     from (select r.* from unnest(rows) r left join emr_visits(rows) v on v.visit_id = r.pc_eid where v.visit_id is null offset 0) e
     cross join bridge_reach() reach
     cross join lateral emr_dates(coalesce(e.pc_recurrtype, 0), e.pc_recurrspec, emr_date(e."pc_eventDate"), emr_date(e."pc_endDate"), reach) d
-    cross join lateral (select coalesce(e.pc_alldayevent, 0) = 1 or emr_time(e."pc_startTime") is null or e.pc_duration >= 86400 as whole) w
+    cross join lateral (select coalesce(e.pc_alldayevent, 0) = 1 or e.pc_duration >= 86400 as whole) w
     cross join lateral generate_series(0, case when whole then least((greatest(coalesce(e.pc_duration, 1), 1) - 1) / 86400, case when coalesce(e.pc_recurrtype, 0) = 0 then 3700 else 6 end) else 0 end) n
     where emr_date(e."pc_eventDate") is not null and coalesce(e.pc_eventstatus, 1) >= 0 and emr_status(e.pc_apptstatus) not in ('Cancelled', 'NoShow')
       and e.pc_catid <> 2 and (e.pc_duration > 0 or e.pc_alldayevent = 1)

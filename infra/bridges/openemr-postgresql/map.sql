@@ -203,7 +203,7 @@ language sql stable as $$
     from public.openemr_postcalendar_events e
     cross join lateral emr_dates(coalesce(e.pc_recurrtype, 0)::integer, e.pc_recurrspec::text, e."pc_eventDate"::date,
         e."pc_endDate"::date, bridge_reach()) d
-    cross join lateral (select coalesce(e.pc_alldayevent::integer, 0) = 1 or e."pc_startTime" is null or e.pc_duration >= 86400 as whole) w
+    cross join lateral (select coalesce(e.pc_alldayevent::integer, 0) = 1 or e.pc_duration >= 86400 as whole) w
     cross join lateral generate_series(0, case when whole then least((greatest(coalesce(e.pc_duration, 1), 1) - 1) / 86400, case when coalesce(e.pc_recurrtype, 0) = 0 then 3700 else 6 end) else 0 end) n
     where e.pc_eid = any (keys) and e."pc_eventDate"::date between date '0001-01-01' and date '9999-12-31' and coalesce(e.pc_eventstatus, 1) >= 0
       and emr_status(e.pc_apptstatus::text) not in ('Cancelled', 'NoShow')
