@@ -1,5 +1,7 @@
-//! Dates, times and durations that the EMR's columns accept and no calendar has. None of them delays
-//! or fails a statement of the EMR's, and none hides another row or keeps a time from being booked.
+//! Dates, times and durations that the EMR's columns accept and no calendar has.
+//!
+//! None of them delays or fails a statement of the EMR's, and none hides another row or keeps a
+//! time from being booked.
 
 use shared::tenant::bridge;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};

@@ -163,7 +163,7 @@ async fn the_poller_compares_each_practice_in_a_minute_of_its_own() {
     run_at(&office, minute_of("DemoOffice"), ours).await;
 }
 
-/// Whatever makes it slow, such as a lock.
+/// For example because of a lock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_comparison_that_times_out_is_a_finding() {
     let (office, _) = attached().await;
@@ -186,7 +186,8 @@ async fn neither_the_log_nor_the_data_problems_name_examples() {
     let (office, _) = attached().await;
     run_sql(
         &office.db,
-        "insert into bridge_failures (apply, key, message) values ('bridge_apply_patient', 1001, 'Ann Secret')",
+        "insert into bridge_failures (apply, key, message) values ('bridge_apply_patient', 1001, \
+        'Ann Secret')",
     )
     .await;
     assert_eq!(daily(&office).await, 1);

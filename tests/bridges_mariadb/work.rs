@@ -176,7 +176,8 @@ async fn an_unencrypted_or_refused_connection_is_named_and_not_used() {
     let mut session = session(&office).await;
     session
         .execute(
-            "drop foreign table emr_session; create table emr_session (variable_name text, variable_value text)",
+            "drop foreign table emr_session;
+            create table emr_session (variable_name text, variable_value text)",
         )
         .await
         .unwrap();

@@ -324,7 +324,7 @@ declare
     is_cancelled boolean := coalesce(before.status <> 'Cancelled' and after.status = 'Cancelled', false);
     is_checked boolean := is_moved and as_staff is null and after.status not in ('Cancelled', 'NoShow', 'Deleted');
     -- Whether our tables have all that the EMR has committed, as far as this transaction knows.
-    is_current boolean := not exists (select 1 from bridge_failures);
+    is_current boolean := true;
     has_swept boolean := false;
     sent partner_api_visits;
     answer partner_api_visits;
@@ -358,7 +358,7 @@ begin
             sent.applied_from := null;
             sent.applied_to := null;
             sent.unseen := null;
-            -- Runs before the checks, so that they see all rows that are applied by then. Null if a pull has just recorded a failure, or if `unseen` would be cut off.
+            -- Runs before the checks, so that they see all rows that are applied by then. Null if a change failed, or if `unseen` would be cut off.
             if is_current and attempt < 3 then
                 select coalesce(min(id), 0), coalesce(max(id), 0) into sent.applied_from, sent.applied_to from bridge_pulled
                 having not exists (select 1 from bridge_failures) and coalesce(max(id) - min(id), 0) <= 10000;

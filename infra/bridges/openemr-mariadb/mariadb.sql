@@ -124,7 +124,7 @@ begin
             set @partner_api_writes = null;
         end if;
         if new.acknowledged is null and new.settled is null then
-            -- Table by table: a list of all triggers fails while any table of the server is being created or altered.
+            -- Table by table: a list of all triggers opens every table of the server, and fails while one of them is being altered.
             set new.triggers = '''';
             while it < 8 do
                 set it = it + 1, new.triggers = concat_ws('' '', new.triggers, (
