@@ -1,9 +1,13 @@
 //! Practices that are attached to the database of their EMR.
 
+pub(crate) mod broken_values;
 mod care;
 mod drift;
 mod erasure;
 mod loads;
+mod many;
+mod nightly;
+mod operator;
 mod races;
 mod requirements;
 pub(crate) mod series;

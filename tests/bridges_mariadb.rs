@@ -2,10 +2,12 @@
 //! `TEST_ATTACHED=mariadb`.
 
 mod behind;
+mod broken_values;
 mod changes;
 mod first;
 mod ids;
 mod line;
+mod many;
 mod orphans;
 mod outages;
 mod partners;

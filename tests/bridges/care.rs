@@ -1,9 +1,7 @@
-//! Values that the EMR rejects, rows that cannot be applied, rooms, and when the comparison is due.
+//! Values that the EMR rejects, rows that cannot be applied, and rooms.
 
-use jiff::Timestamp;
-use log_poller::look_after_when_due;
 use serde_json::{Value, json};
-use shared::{domain::PracticePass, tenant::bridge};
+use shared::tenant::bridge;
 
 use super::{attached, clean, event, run, sabotage, text};
 use crate::office::{Office, run_sql};
@@ -188,33 +186,6 @@ async fn a_trial_detects_writes_lost_in_both_directions() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_missed_comparison_is_made_up_and_none_runs_twice_a_day() {
-    let (office, _) = attached().await;
-    let practice = PracticePass::try_from("DemoOffice").unwrap();
-    let due = async || look_after_when_due(&office.app, &practice, Timestamp::MAX).await.unwrap();
-    assert_eq!(due().await, Some(0), "the first comparison is due");
-    assert_eq!(due().await, None);
-    for (hours, is_due) in [(22, false), (24, true), (24 * 30, true)] {
-        run_sql(&office.db, &format!("update bridge set checked_at = checked_at - interval '{hours} hours'"))
-            .await;
-        assert_eq!(due().await.is_some(), is_due, "{hours}");
-        assert_eq!(due().await, None);
-    }
-    // A comparison with findings counts, too.
-    run_sql(
-        &office.db,
-        "update bridge set checked_at = null; update providers set name = 'Drift' where provider_id = 1",
-    )
-    .await;
-    assert_eq!(due().await, Some(1));
-    assert_eq!(due().await, None);
-    bridge::load(&office.db, false, |_| true).await.unwrap();
-    // A practice without an EMR is never due.
-    let other = Office::open(crate::office::Engine::Sqlite).await;
-    assert_eq!(look_after_when_due(&other.app, &practice, Timestamp::MAX).await.unwrap(), None);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_booking_applies_only_the_failed_changes_around_it() {
     let (office, mut emr) = attached().await;
     let db = &office.db;
@@ -242,30 +213,6 @@ async fn a_booking_applies_only_the_failed_changes_around_it() {
     bridge::catch_up(db, || true).await.unwrap();
     assert_eq!(office.integer(noted).await, 0);
     clean(&office).await;
-}
-
-/// As after an upgrade of the EMR that rewrites its calendar.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_booking_does_not_expand_all_changes_that_wait() {
-    let (office, mut emr) = attached().await;
-    run_sql(&office.db, "alter table public.openemr_postcalendar_events disable trigger user").await;
-    run(&mut emr, &event(5, "1", "1002", "2026-03-10", "10:00", 30)).await;
-    run(
-        &mut emr,
-        "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", pc_duration, \
-            \"pc_startTime\")
-         select 8, '2', '', date '2030-01-01' + n / 100, 600, '10:00' from generate_series(1, 200000) n",
-    )
-    .await;
-    run_sql(
-        &office.db,
-        "alter table public.openemr_postcalendar_events enable trigger user;
-        insert into bridge_failures (apply, key, message)
-            select 'bridge_apply_event', pc_eid, 'deferred' from public.openemr_postcalendar_events",
-    )
-    .await;
-    assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", "10:00")).await, (409, json!("PROVIDER_CONFLICT")));
-    assert_eq!(code(&office, BOOK, &visit("FOLLOWUP", "11:00")).await.0, 201);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,15 +1,9 @@
-//! Series of the EMR: their days, and how the nightly run extends them.
+//! Series of the EMR: their days, and how they are extended.
 
-use jiff::Timestamp;
-use log_poller::look_after;
-use shared::{
-    domain::PracticePass,
-    tenant::bridge::{self, Finding},
-};
-use tracing_subscriber::util::SubscriberInitExt as _;
+use shared::tenant::bridge;
 
 use super::{attached, clean, run, text};
-use crate::office::{Logs, Office, run_sql};
+use crate::office::{Office, ends, run_sql};
 
 /// The rule of a series that has every day.
 pub(crate) const DAILY: &str =
@@ -120,87 +114,6 @@ async fn a_recurring_absence_blocks_its_days_and_follows_changes() {
     clean(&office).await;
 }
 
-async fn daily(office: &Office) -> usize {
-    look_after(&office.app, &PracticePass::try_from("DemoOffice").unwrap(), Timestamp::MAX).await.unwrap()
-}
-
-async fn problems(office: &Office) -> Vec<(String, usize)> {
-    let practice = PracticePass::try_from("DemoOffice").unwrap();
-    let found = office.app.control.data_problems(Some(&practice), 10, office.app.clock.now()).await.unwrap();
-    found.into_iter().map(|it| (it.table, it.count)).collect()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_daily_comparison_reports_differences_and_extends_series() {
-    let (office, mut emr) = attached().await;
-    assert_eq!(daily(&office).await, 0);
-    assert_eq!(problems(&office).await, []);
-    let rule = "a:6:{s:17:\"event_repeat_freq\";s:1:\"1\";s:22:\"event_repeat_freq_type\";s:1:\"0\";s:6:\"exdate\";s:0:\"\";}";
-    run(
-        &mut emr,
-        &format!(
-        "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", pc_duration, \
-            \"pc_startTime\", pc_recurrtype,
-            pc_recurrspec) values (8, '2', '', current_date - 3, 3600, '12:00', 1, '{rule}')"
-    ),
-    )
-    .await;
-    let days = "select count(*) from schedule_exceptions x join bridge_time_off b on b.exception_id = \
-        x.exception_id";
-    let whole = office.integer(days).await;
-    // The state after a week.
-    run_sql(
-        &office.db,
-        "update bridge set renewed_until = bridge_reach() - 7;
-        delete from schedule_exceptions where exception_date > bridge_reach() - 7",
-    )
-    .await;
-    assert_eq!(office.integer(days).await, whole - 7);
-    assert_eq!(bridge::check(&office.db).await.unwrap(), Vec::<Finding>::new(), "not a difference");
-    assert_eq!(daily(&office).await, 0);
-    assert_eq!(office.integer(days).await, whole);
-    assert_eq!(office.integer("select count(*) from bridge where renewed_until = bridge_reach()").await, 1);
-
-    // The daily comparison changes no row that differs.
-    run_sql(&office.db, "delete from schedule_exceptions where exception_date = current_date + 5").await;
-    run_sql(&office.db, "alter table public.patient_data disable trigger user").await;
-    run(&mut emr, "update patient_data set lname = 'Secret' where pid = 1001").await;
-    assert_eq!(daily(&office).await, 3);
-    assert_eq!(office.integer(days).await, whole - 1);
-    assert_eq!(problems(&office).await, [("bridge".to_owned(), 3)]);
-    run_sql(&office.db, "alter table public.patient_data enable trigger user").await;
-    bridge::load(&office.db, false, |_| true).await.unwrap();
-    assert_eq!(daily(&office).await, 0);
-    // Series that cannot be extended are one, too, beside the differences.
-    run_sql(&office.db, "delete from schedule_exceptions where exception_date = current_date + 5").await;
-    run_sql(&office.db, "alter function bridge_renew_some rename to gone").await;
-    assert_eq!(daily(&office).await, 2);
-    run_sql(&office.db, "alter function gone rename to bridge_renew_some").await;
-    bridge::load(&office.db, false, |_| true).await.unwrap();
-    assert_eq!(daily(&office).await, 0);
-    // A damaged bridge is a finding, too.
-    run_sql(&office.db, "drop function bridge_check()").await;
-    assert_eq!(daily(&office).await, 1);
-    assert_eq!(problems(&office).await, [("bridge".to_owned(), 5)]);
-}
-
-/// PostgreSQL's details can contain a row.
-#[tokio::test]
-async fn the_log_of_a_failed_comparison_names_its_code_and_no_row() {
-    let logs = Logs::default();
-    let _subscribed = logs.subscriber().set_default();
-    let (office, _) = attached().await;
-    run_sql(
-        &office.db,
-        "create or replace function bridge_check() returns table (finding text, count bigint, example text)
-        language plpgsql as $$ begin raise exception 'broken' using detail = 'Ann Secret'; end $$",
-    )
-    .await;
-    assert_eq!(daily(&office).await, 1);
-    let said = logs.text();
-    assert!(said.contains("broken") && said.contains("P0001") && !said.contains("Secret"), "{said}");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_raised_horizon_opens_no_day_of_a_series() {
     let (office, mut emr) = attached().await;
@@ -224,6 +137,125 @@ async fn a_raised_horizon_opens_no_day_of_a_series() {
         let done = sqlx::raw_sql(sqlx::AssertSqlSafe(insert)).execute(&mut api).await;
         assert_eq!(done.is_ok(), works, "{time}: {done:?}");
     }
+    let last = "select count(*) from schedule_exceptions where exception_date = bridge_reach()";
+    assert_eq!(office.integer(last).await, 0);
+    assert_eq!(bridge::renew(&office.db).await.unwrap(), 1);
+    assert_eq!(office.integer(last).await, 1);
+    clean(&office).await;
+}
+
+/// Three series, all of whose days are copied but those of the last week; returns the number of
+/// days.
+async fn before_a_renewal(office: &Office) -> i64 {
+    let days = office.integer(DAYS).await;
+    run_sql(
+        &office.db,
+        "delete from schedule_exceptions where exception_date > bridge_reach() - 7;
+        update bridge set renewed_until = bridge_reach() - 7",
+    )
+    .await;
+    days
+}
+
+const DAYS: &str = "select count(*) from schedule_exceptions";
+
+/// The transaction that has locked it can be rolled back, and then nobody else would extend it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_series_that_is_busy_at_night_is_recorded_and_extended_afterwards() {
+    let (office, mut staff) = attached().await;
+    run(
+        &mut staff,
+        &format!(
+            "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", \
+                pc_duration, \"pc_startTime\", pc_recurrtype, pc_recurrspec)
+             select 8, '1', '', current_date, 3600, '12:00', 1, '{DAILY}' from generate_series(1, 3)"
+        ),
+    )
+    .await;
+    let change = "update openemr_postcalendar_events set pc_hometext = 'x' where pc_eid = 2";
+    let lock = "select 1 from partner_api.bridge_time_off where event_id = 2 for update";
+    for (begin, end) in [(change, "commit"), (change, "rollback"), (lock, "rollback")] {
+        let days = before_a_renewal(&office).await;
+        run(&mut staff, &format!("begin; {begin}")).await;
+        assert_eq!(ends("the renewal", bridge::renew(&office.db)).await.unwrap(), 2, "{begin} {end}");
+        run(&mut staff, end).await;
+        let found = bridge::check(&office.db).await.unwrap();
+        assert!(
+            found.iter().any(|it| it.finding == "EMR change not applied yet"),
+            "{begin} {end}: {found:?}"
+        );
+        bridge::catch_up(&office.db, || true).await.unwrap();
+        assert_eq!(office.integer(DAYS).await, days, "{begin} {end}");
+        clean(&office).await;
+    }
+    // Until then, none of its days can be booked. The other series end earlier.
+    run(&mut staff, "delete from openemr_postcalendar_events where pc_eid <> 2").await;
+    before_a_renewal(&office).await;
+    run(&mut staff, &format!("begin; {lock}")).await;
+    assert_eq!(bridge::renew(&office.db).await.unwrap(), 0);
+    for (time, works) in [("12:15", false), ("14:00", true)] {
+        let mut api = super::emr(office.dsn()).await;
+        let insert = format!(
+            "set search_path = partner_api; insert into visits (patient_id, provider_id, visit_type, \
+                visit_date, visit_time, visit_duration) values (1001, 1, 'FOLLOWUP', bridge_reach() - 4, \
+                '{time}', 30)"
+        );
+        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(insert)).execute(&mut api).await;
+        assert_eq!(done.is_ok(), works, "{time}: {done:?}");
+    }
+    run(&mut staff, "rollback").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_series_that_cannot_be_extended_does_not_stop_the_others() {
+    let (office, mut staff) = attached().await;
+    run(
+        &mut staff,
+        &format!(
+            "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", \
+                pc_duration, \"pc_startTime\", pc_recurrtype, pc_recurrspec)
+             select 8, '1', '', current_date, 3600, make_time(12 + n, 0, 0), 1, '{DAILY}' from \
+                generate_series(0, 2) n"
+        ),
+    )
+    .await;
+    let days = before_a_renewal(&office).await;
+    let rule = "alter table schedule_exceptions add constraint bad check (start_time <> '13:00') not valid";
+    run_sql(&office.db, rule).await;
+    assert_eq!(bridge::renew(&office.db).await.unwrap(), 2);
+    assert_eq!(office.integer(DAYS).await, days - 7);
+    run_sql(&office.db, "alter table schedule_exceptions drop constraint bad").await;
+    assert_eq!(bridge::catch_up(&office.db, || true).await.unwrap(), 1);
+    assert_eq!(office.integer(DAYS).await, days);
+    clean(&office).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewal_that_finds_a_table_locked_is_made_up_by_the_next_one() {
+    let (office, mut staff) = attached().await;
+    run(
+        &mut staff,
+        &format!(
+            "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, \"pc_eventDate\", \
+                pc_duration, \"pc_startTime\", pc_recurrtype, pc_recurrspec)
+             values (8, '1', '', current_date, 3600, '12:00', 1, '{DAILY}')"
+        ),
+    )
+    .await;
+    let days = before_a_renewal(&office).await;
+    for table in ["schedule_exceptions", "bridge_time_off", "bridge"] {
+        run(&mut staff, &format!("begin; lock table partner_api.{table} in share mode")).await;
+        let mut night = super::emr(office.dsn()).await;
+        run(&mut night, "set search_path = partner_api; set lock_timeout = '20ms'").await;
+        let renewal = "select bridge_renew_some(last, 50) from bridge_renew_some(-1, 50)";
+        let refused = sqlx::raw_sql(renewal).execute(&mut night).await.unwrap_err().to_string();
+        assert!(refused.contains("lock timeout"), "{table}: {refused}");
+        run(&mut staff, "rollback").await;
+        assert_eq!(office.integer(DAYS).await, days - 7);
+    }
+    assert_eq!(bridge::renew(&office.db).await.unwrap(), 1);
+    assert_eq!(office.integer(DAYS).await, days);
+    clean(&office).await;
 }
 
 /// Each provider's lunch is a series without an end; all get a new day every night.
@@ -253,5 +285,6 @@ async fn many_series_are_extended_within_the_limits_of_the_nightly_run() {
     let rest = bridge::renew(&office.db).await.unwrap();
     assert!((119..=120).contains(&(first + rest)), "{first} {rest}");
     run(&mut emr, "commit").await;
+    bridge::catch_up(&office.db, || true).await.unwrap();
     clean(&office).await;
 }

@@ -6,6 +6,7 @@ use shared::tenant::{Bridge, bridge};
 use sqlx::{AssertSqlSafe, Executor};
 
 use super::{attached, clean, event, run, text};
+use crate::office::ends;
 
 const TABLES: [&str; 5] = [
     "users",
@@ -202,6 +203,31 @@ async fn renewing_or_removing_the_bridge_never_makes_the_emr_wait() {
     }
     assert!(removed.await.unwrap(), "it gives up");
     run(&mut emr, "commit").await;
+    bridge.remove(&office.db).await.unwrap();
+}
+
+/// Somebody reads our tables, such as an administrator.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn locks_on_our_tables_delay_a_removal_but_not_the_emr() {
+    let (office, mut reader) = attached().await;
+    let bridge = Bridge::named("openemr-postgresql").unwrap();
+    let mut staff = super::emr(office.dsn()).await;
+    run(&mut staff, "set lock_timeout = '300ms'").await;
+    for table in ["bridge_rooms", "schedule_exceptions"] {
+        run(&mut reader, &format!("begin; select 1 from partner_api.{table}")).await;
+        let db = office.db.clone();
+        let removed = tokio::spawn(async move { bridge.remove(&db).await.is_err() });
+        for _ in 0..20 {
+            run(&mut staff, "update patient_data set city = 'Rome' where pid = 1001").await;
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        assert!(removed.await.unwrap(), "it gives up");
+        run(&mut reader, "rollback").await;
+    }
+    run(&mut reader, "begin; select 1 from partner_api.bridge").await;
+    ends("the renewal", bridge.install(&office.db)).await.unwrap_err();
+    run(&mut reader, "rollback").await;
+    clean(&office).await;
     bridge.remove(&office.db).await.unwrap();
 }
 

@@ -110,3 +110,28 @@ async fn a_practice_that_another_bridge_attaches_must_be_detached_first() {
     assert_eq!(status, Status::Failed);
     assert!(said.contains("it is attached by openemr-postgresql; detach it first"), "{said}");
 }
+
+/// As after a rollback of this program.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_practice_that_a_bridge_of_a_newer_release_attaches_is_left_alone() {
+    let (office, _) = attached().await;
+    run_sql(&office.db, "update bridge set name = 'of-the-future'").await;
+    for task in ["name", "check", "repair", "detach"] {
+        let (status, said) = told(&office, task, None).await;
+        assert_eq!(status, Status::Failed, "{task}");
+        assert!(said.contains("attached by the unknown bridge \"of-the-future\""), "{task}: {said}");
+    }
+    assert_eq!(told(&office, "attach", NAME).await.0, Status::Failed);
+}
+
+/// After an upgrade of the EMR that the bridge's SQL does not fit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repair_that_the_emrs_new_tables_prevent_says_so() {
+    let (office, mut program) = attached().await;
+    run(&mut program, "alter table openemr_postcalendar_events rename pc_room to other").await;
+    let (status, said) = told(&office, "repair", None).await;
+    assert_eq!(status, Status::Failed);
+    assert!(said.contains("the EMR's tables have changed") && said.contains("pc_room"), "{said}");
+    run(&mut program, "alter table openemr_postcalendar_events rename other to pc_room").await;
+    assert_eq!(told(&office, "repair", None).await.0, Status::Usable);
+}

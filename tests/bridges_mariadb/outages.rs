@@ -190,3 +190,16 @@ async fn a_hanging_server_holds_at_most_four_backends_and_no_caller() {
     assert_eq!(book(&office, 1002, "11:00").await.0, 201);
     clean(&office).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs tests/mariadb"]
+async fn a_comparison_while_mariadb_is_down_is_a_finding() {
+    let (office, _) = attached().await;
+    let line = line::before(&office).await;
+    line.send_replace(State::Down);
+    let practice = "DemoOffice".try_into().unwrap();
+    let compared = ends("it", log_poller::look_after(&office.app, &practice, jiff::Timestamp::MAX)).await;
+    assert_eq!(compared.unwrap(), Some(1));
+    let found = office.app.control.data_problems(Some(&practice), 10, office.app.clock.now()).await.unwrap();
+    assert!(format!("{found:?}").contains("the EMR's server does not answer"), "{found:?}");
+}

@@ -54,6 +54,42 @@ async fn a_raised_horizon_opens_no_day_of_a_series() {
         let done = api.execute(sqlx::AssertSqlSafe(insert)).await;
         assert_eq!(done.is_ok(), works, "{time}: {done:?}");
     }
+    let last = "select count(*) from schedule_exceptions where exception_date = bridge_reach()";
+    assert_eq!(office.integer(last).await, 0);
+    assert_eq!(bridge::renew(&office.db).await.unwrap(), 1);
+    assert_eq!(office.integer(last).await, 1);
+    clean(&office).await;
+}
+
+/// A pull is busy with changes of the EMR, maybe of a series.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs tests/mariadb"]
+async fn a_renewal_beside_a_long_pull_is_made_up_by_the_next_one() {
+    let (office, emr) = attached().await;
+    mariadb::run(&emr, &daily(1, "current_date", 2));
+    bridge::pull(&office.db).await.unwrap();
+    let whole = days(&office).await;
+    let mut night = session(&office).await;
+    night
+        .execute(
+            "delete from schedule_exceptions where exception_date > bridge_reach() - 7;
+            update bridge set renewed_until = bridge_reach() - 7; set lock_timeout = '20ms'",
+        )
+        .await
+        .unwrap();
+    let mut pull = session(&office).await;
+    pull.execute("begin; select pg_advisory_xact_lock(20926, 0)").await.unwrap();
+    let refused = night.execute("select bridge_renew()").await.unwrap_err().to_string();
+    assert!(refused.contains("lock timeout"), "{refused}");
+    assert_eq!(days(&office).await, whole - 2 * 7);
+    let booked = "insert into visits (patient_id, provider_id, visit_type, visit_date, visit_time, \
+        visit_duration) values (1001, 1, 'FOLLOWUP', bridge_reach() - 3, '12:15', 30)";
+    let refused = night.execute(booked).await.unwrap_err().to_string();
+    assert!(refused.contains("visits_provider_free"), "{refused}");
+    pull.execute("rollback").await.unwrap();
+    assert_eq!(bridge::renew(&office.db).await.unwrap(), 2);
+    assert_eq!(days(&office).await, whole);
+    clean(&office).await;
 }
 
 async fn days(office: &Office) -> i64 {

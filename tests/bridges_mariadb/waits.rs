@@ -151,3 +151,21 @@ async fn a_locked_row_does_not_hold_up_the_emrs_other_changes() {
     assert_eq!(office.integer(applied).await, 2);
     clean(&office).await;
 }
+
+/// What is removed from `MariaDB` does not come back when our transaction fails.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs tests/mariadb"]
+async fn a_removal_that_locks_on_our_tables_prevent_removes_nothing() {
+    let (office, emr) = attached().await;
+    let bridge = Bridge::named("openemr-mariadb").unwrap();
+    let mut reader = session(&office).await;
+    for table in ["bridge_failures", "schedule_exceptions", "visits"] {
+        let read = format!("begin; select 1 from {table}");
+        reader.execute(AssertSqlSafe(read)).await.unwrap();
+        ends("the removal", bridge.remove(&office.db)).await.unwrap_err();
+        reader.execute("rollback").await.unwrap();
+        clean(&office).await;
+    }
+    bridge.remove(&office.db).await.unwrap();
+    assert!(!mariadb::run(&emr, "show tables").contains("partner_api"));
+}

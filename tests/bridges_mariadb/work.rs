@@ -161,3 +161,33 @@ async fn attaching_names_what_both_servers_lack_and_detaching_undoes_it() {
         'bridge%' or proname like 'emr%'))";
     assert_eq!(one(&mut session, left).await, "0");
 }
+
+/// As after a change of `MariaDB`'s settings or of the client library.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs tests/mariadb"]
+async fn an_unencrypted_or_refused_connection_is_named_and_not_used() {
+    let (office, emr) = attached().await;
+    let bridge = Bridge::named("openemr-mariadb").unwrap();
+    let secret = format!("postgres://\n{}", mariadb::address(&emr));
+    let wrong = secret.replace("rd%3F", "rong");
+    let refused = bridge.install_with(&office.db, &wrong).await.unwrap_err().to_string();
+    assert!(refused.contains("cannot be reached with the account in the secret"), "{refused}");
+    assert!(!refused.contains("rong"), "{refused}");
+    let mut session = session(&office).await;
+    session
+        .execute(
+            "drop foreign table emr_session;
+            create table emr_session (variable_name text, variable_value text)",
+        )
+        .await
+        .unwrap();
+    let refused = bridge.install_with(&office.db, &secret).await.unwrap_err().to_string();
+    assert!(refused.contains("the connection is not encrypted"), "{refused}");
+    let (status, said) = told(&with_secret(&office, &mariadb::address(&emr)), "check", None).await;
+    assert!(
+        status == Status::Failed
+            && said.contains("the connection to MariaDB is not encrypted: 1")
+            && !said.contains("--repair"),
+        "{said}"
+    );
+}

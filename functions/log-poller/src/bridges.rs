@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use shared::{
-    app::{self, App},
+    app::App,
     auth::PracticeGrant,
     domain::PracticePass,
     telemetry::metrics,
@@ -20,7 +20,10 @@ use shared::{
 };
 use tokio::time::timeout;
 
-use crate::error::{PracticeError, in_time};
+use crate::{
+    error::{PracticeError, in_time},
+    time_left,
+};
 
 /// The name that administrators see instead of a table's in the list of data problems.
 const TABLE: &str = "bridge";
@@ -33,6 +36,11 @@ const MINUTES: u32 = 60;
 const PERIOD: SignedDuration = SignedDuration::from_mins(23 * 60 + 30);
 /// The number of practices processed concurrently; they share the databases with calls.
 const AT_ONCE: usize = 4;
+/// The minimum time for a comparison that has started; one that would have less waits for the next
+/// period.
+const SHORTEST: SignedDuration = SignedDuration::from_secs(20);
+/// The time after which a run applies no other batch of changes. Each takes two seconds at most.
+const CATCH_UP: SignedDuration = SignedDuration::from_millis(2_500);
 
 /// Compares the practices whose minute it is, if their last comparison is a day old.
 pub(crate) async fn run(app: &App, practices: &HashSet<PracticePass>, deadline: Timestamp) {
@@ -40,10 +48,10 @@ pub(crate) async fn run(app: &App, practices: &HashSet<PracticePass>, deadline: 
     let due =
         practices.iter().filter(|it| i64::from(crc32fast::hash(it.as_str().as_bytes()) % MINUTES) == minute);
     let comparing = stream::iter(due).for_each_concurrent(AT_ONCE, async |practicepass| {
-        if app.clock.now() >= deadline {
+        if app.clock.now() + SHORTEST > deadline {
             return;
         }
-        if let Err(error) = look_after_when_due(app, practicepass, deadline).await {
+        if let Err(error) = look_after(app, practicepass, deadline).await {
             tracing::error!(%practicepass, %error, "a practice was not compared with its EMR");
         }
     });
@@ -53,7 +61,8 @@ pub(crate) async fn run(app: &App, practices: &HashSet<PracticePass>, deadline: 
 /// Applies changes that could not be applied when the EMR wrote them.
 ///
 /// Failures are logged and retried in the next run; they do not delay events.
-pub(crate) async fn catch_up(app: &App, db: &TenantDb, until: Timestamp) {
+pub(crate) async fn catch_up(app: &App, db: &TenantDb) {
+    let until = app.clock.now() + CATCH_UP;
     match in_time(app, bridge::catch_up(db, || app.clock.now() < until)).await {
         Ok(0) => {}
         Ok(applied) => {
@@ -65,14 +74,16 @@ pub(crate) async fn catch_up(app: &App, db: &TenantDb, until: Timestamp) {
     }
 }
 
-/// Compares an attached practice with its EMR if the last comparison is a day old.
+/// Compares an attached practice with its EMR if the last comparison is a day old, and reports the
+/// findings; returns their number.
 ///
 /// Returns `None` if no comparison was due. The practice's own database records when it was
-/// compared.
+/// compared. A failed comparison is a finding too. The poller itself reports a database that does
+/// not respond; the comparison is then still due.
 ///
 /// # Errors
-/// The same as for [`look_after`].
-pub async fn look_after_when_due(
+/// If the database or the control plane does not respond.
+pub async fn look_after(
     app: &App,
     practicepass: &PracticePass,
     deadline: Timestamp,
@@ -81,37 +92,13 @@ pub async fn look_after_when_due(
     if Bridge::of(&db).await?.is_none() || !bridge::is_due(&db, app.clock.now() - PERIOD).await? {
         return Ok(None);
     }
-    look_after(app, practicepass, deadline).await.map(Some)
-}
-
-/// Compares an attached practice with its EMR and reports the findings; returns their number.
-///
-/// A failed comparison is a finding too. The poller itself reports a database that does not
-/// respond; the comparison is then still due.
-///
-/// # Errors
-/// If the database or the control plane does not respond.
-pub async fn look_after(
-    app: &App,
-    practicepass: &PracticePass,
-    deadline: Timestamp,
-) -> Result<usize, PracticeError> {
-    let db = app.open(&PracticeGrant::for_operations(practicepass.clone())).await?;
-    if Bridge::of(&db).await?.is_none() {
-        return Ok(0);
-    }
-    let left = (deadline - app.clock.now()).total(jiff::Unit::Second).unwrap_or_default().clamp(1.0, 600.0);
-    let work = Box::pin(compare(&db));
-    let findings = match timeout(std::time::Duration::from_secs_f64(left), work).await {
-        Ok(Err(PracticeError::App(app::Error::Tenant(error)) | PracticeError::Tenant(error))) => {
-            vec![not_compared(error)?]
-        }
-        Ok(compared) => compared?,
+    let findings = match timeout(time_left(app, deadline), Box::pin(compare(&db))).await {
+        Ok(compared) => compared.or_else(not_compared)?,
         Err(_) => vec!["the comparison timed out".to_owned()],
     };
     bridge::record_check(&db, app.clock.now()).await?;
     if findings.is_empty() {
-        return Ok(0);
+        return Ok(Some(0));
     }
     tracing::error!(
         target: metrics::POLLS,
@@ -121,10 +108,10 @@ pub async fn look_after(
         "a practice and its EMR differ; run `check-practice`"
     );
     app.control.record_data_problems(Some(practicepass), TABLE, &findings, app.clock.now()).await?;
-    Ok(findings.len())
+    Ok(Some(findings.len()))
 }
 
-async fn compare(db: &TenantDb) -> Result<Vec<String>, PracticeError> {
+async fn compare(db: &TenantDb) -> sql::Result<Vec<String>> {
     let findings = bridge::check(db).await?;
     // Leave out the examples, which can contain patients' names.
     let mut words: Vec<String> =
@@ -141,20 +128,16 @@ async fn compare(db: &TenantDb) -> Result<Vec<String>, PracticeError> {
 }
 
 /// A damaged bridge cannot be compared; a database that is down is reported by the poller.
-fn not_compared(error: sql::Error) -> Result<String, sql::Error> {
+fn not_compared(error: sql::Error) -> sql::Result<Vec<String>> {
     match error {
         sql::Error::Statement(cause) => {
             // Leave out the detail, which can contain a row.
             let answer = cause.as_database_error();
             let code = if let Some(answer) = answer { answer.code() } else { None };
             tracing::error!(code = code.as_deref(), %cause, "a practice could not be compared with its EMR");
-            Ok("could not be compared".to_owned())
+            Ok(vec!["could not be compared".to_owned()])
         }
-        sql::Error::Refused(rule) => {
-            tracing::error!(?rule, "a practice could not be compared with its EMR");
-            Ok("could not be compared".to_owned())
-        }
-        error if error.is_of_emr() => Ok("the EMR's server does not answer".to_owned()),
+        error if error.is_of_emr() => Ok(vec!["the EMR's server does not answer".to_owned()]),
         error => Err(error),
     }
 }

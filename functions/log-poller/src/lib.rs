@@ -30,7 +30,7 @@ use shared::{
     domain::{PracticePass, RequestId},
 };
 
-pub use bridges::{look_after, look_after_when_due};
+pub use bridges::look_after;
 pub use error::PracticeError;
 pub use retention::{Pruned, prune};
 

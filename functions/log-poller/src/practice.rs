@@ -59,7 +59,7 @@ async fn take_turn(
         tracing::warn!(practice = %lease.practicepass(), %error,
             "changes of the practice's EMR could not be pulled");
     }
-    bridges::catch_up(app, &db, until).await;
+    bridges::catch_up(app, &db).await;
     let turn = read_on(app, leases, &db, lease, until).await?;
     // Index imported patients for searching in parts; events are sent in between, and none is lost.
     let searchable = unindexed_patients::index(&db, app.config.timeouts.polled_patients);

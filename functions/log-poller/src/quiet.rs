@@ -57,7 +57,7 @@ pub(crate) async fn ask(app: &App, practices: &HashSet<PracticePass>, deadline: 
         }
         let left = time_left(app, deadline);
         // A check that the end of the run interrupts is repeated in the practice's next minute.
-        let answer = timeout(left.max(SHORTEST), answers(app, practice, deadline)).await.ok()?;
+        let answer = timeout(left.max(SHORTEST), answers(app, practice)).await.ok()?;
         Some((practice.clone(), answer.err()))
     });
     let asked: Vec<Option<(PracticePass, Option<PracticeFault>)>> =
@@ -76,7 +76,7 @@ fn is_due(practice: &PracticePass, now: Timestamp) -> bool {
     i64::from(crc32fast::hash(practice.as_str().as_bytes()) % MINUTES) == minute
 }
 
-async fn answers(app: &App, practice: &PracticePass, deadline: Timestamp) -> Result<(), PracticeFault> {
+async fn answers(app: &App, practice: &PracticePass) -> Result<(), PracticeFault> {
     let grant = PracticeGrant::for_operations(practice.clone());
     let asked = async {
         let db = in_time(app, app.open(&grant)).await?;
@@ -86,7 +86,7 @@ async fn answers(app: &App, practice: &PracticePass, deadline: Timestamp) -> Res
         if let Err(error) = in_time(app, bridge::pull(&db)).await {
             tracing::warn!(practice = %practice, %error, "changes of the practice's EMR could not be pulled");
         }
-        bridges::catch_up(app, &db, deadline).await;
+        bridges::catch_up(app, &db).await;
         Ok::<(), PracticeError>(())
     };
     asked.await.map_err(|error| {

@@ -134,7 +134,8 @@ declare
     -- Limits keep every rule within the range of dates.
     step integer := least(greatest(coalesce(emr_number(emr_rule(rule, 'event_repeat_freq')), 1), 1), 100000);
     unit text := emr_rule(rule, 'event_repeat_freq_type');
-    ends date := least(coalesce(nullif(last, date '0001-01-01'), until), until);
+    -- A broken last day means none, so that no time that is taken looks free.
+    ends date := case when last > date '0001-01-01' then least(last, until) else until end;
     without text[] := string_to_array(coalesce(emr_rule(rule, 'exdate'), ''), ',');
     nth integer := least(emr_number(emr_rule(rule, 'event_repeat_on_num')), 100);
     weekday integer := least(emr_number(emr_rule(rule, 'event_repeat_on_day')), 100);
@@ -143,7 +144,6 @@ declare
     -- The last week before that in which the workdays are counted as in the first one.
     week date;
 begin
-    if not isfinite(first) then return; end if;
     if kind = 1 and unit in ('2', '3') and extract(day from first) > 28 then
         -- As PHP's `mktime` counts, by which the EMR shows them: February 31 is March 3, and from then on it is the 3rd.
         while first <= ends loop
@@ -207,8 +207,8 @@ language sql stable as $$
     from (select r.* from unnest(rows) r left join emr_visits(rows) v on v.visit_id = r.pc_eid where v.visit_id is null offset 0) e
     cross join bridge_reach() reach
     cross join lateral emr_dates(coalesce(e.pc_recurrtype, 0), e.pc_recurrspec, emr_date(e."pc_eventDate"), emr_date(e."pc_endDate"), reach) d
-    cross join lateral (select coalesce(e.pc_alldayevent, 0) = 1 or emr_time(e."pc_startTime") is null or e.pc_duration >= 86400 as whole) w
-    cross join lateral generate_series(0, case when whole then least(greatest((coalesce(e.pc_duration, 0) - 1) / 86400, 0), case when coalesce(e.pc_recurrtype, 0) = 0 then 3700 else 6 end) else 0 end) n
+    cross join lateral (select coalesce(e.pc_alldayevent, 0) = 1 or e.pc_duration >= 86400 as whole) w
+    cross join lateral generate_series(0, case when whole then least((greatest(coalesce(e.pc_duration, 1), 1) - 1) / 86400, case when coalesce(e.pc_recurrtype, 0) = 0 then 3700 else 6 end) else 0 end) n
     where emr_date(e."pc_eventDate") is not null and coalesce(e.pc_eventstatus, 1) >= 0 and emr_status(e.pc_apptstatus) not in ('Cancelled', 'NoShow')
       and e.pc_catid <> 2 and (e.pc_duration > 0 or e.pc_alldayevent = 1)
       and (coalesce(e.pc_aid, '') in ('', '0') or exists (select 1 from providers p where p.provider_id = emr_number(e.pc_aid)))
@@ -324,7 +324,7 @@ declare
     is_cancelled boolean := coalesce(before.status <> 'Cancelled' and after.status = 'Cancelled', false);
     is_checked boolean := is_moved and as_staff is null and after.status not in ('Cancelled', 'NoShow', 'Deleted');
     -- Whether our tables have all that the EMR has committed, as far as this transaction knows.
-    is_current boolean := not exists (select 1 from bridge_failures);
+    is_current boolean := true;
     has_swept boolean := false;
     sent partner_api_visits;
     answer partner_api_visits;
@@ -358,7 +358,7 @@ begin
             sent.applied_from := null;
             sent.applied_to := null;
             sent.unseen := null;
-            -- Runs before the checks, so that they see all rows that are applied by then. Null if a pull has just recorded a failure, or if `unseen` would be cut off.
+            -- Runs before the checks, so that they see all rows that are applied by then. Null if a change failed, or if `unseen` would be cut off.
             if is_current and attempt < 3 then
                 select coalesce(min(id), 0), coalesce(max(id), 0) into sent.applied_from, sent.applied_to from bridge_pulled
                 having not exists (select 1 from bridge_failures) and coalesce(max(id) - min(id), 0) <= 10000;

@@ -103,6 +103,7 @@ begin
     end;
 
     execute immediate 'create or replace trigger partner_api_state before update on partner_api_state for each row begin
+        declare it int default 0;
         declare exit handler for sqlexception begin
             set @partner_api_writes = null;
             resignal;
@@ -123,9 +124,14 @@ begin
             set @partner_api_writes = null;
         end if;
         if new.acknowledged is null and new.settled is null then
-            set new.triggers = (
-                select group_concat(trigger_name order by trigger_name separator '' '') from information_schema.triggers
-                where trigger_schema = database() and trigger_name like ''partner\\_api\\_%'');
+            -- Table by table: a list of all triggers opens every table of the server, and fails while one of them is being altered.
+            set new.triggers = '''';
+            while it < 8 do
+                set it = it + 1, new.triggers = concat_ws('' '', new.triggers, (
+                    select group_concat(trigger_name separator '' '') from information_schema.triggers
+                    where event_object_schema = database() and event_object_table = elt(it, ''users'', ''patient_data'', ''openemr_postcalendar_categories'',
+                        ''openemr_postcalendar_events'', ''list_options'', ''partner_api_state'', ''partner_api_visits'', ''partner_api_patients'')));
+            end while;
             set new.last_visit = (select auto_increment - 1 from information_schema.tables
                 where table_schema = database() and table_name = ''openemr_postcalendar_events'');
             set new.last_patient = (select max(pid) from patient_data);

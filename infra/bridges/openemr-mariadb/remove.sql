@@ -1,6 +1,14 @@
 -- Removes the bridge from both servers. The EMR's rows stay, and so do ours, as copies that are no longer updated. Run as the practice's role.
 set local search_path = partner_api;
-do $$ begin
+-- Before MariaDB's side is removed, so that nothing below can fail because of a lock: what is gone there does not come back.
+do $$
+declare
+    it regclass;
+begin
+    for it in select c.oid from pg_class c where relnamespace = 'partner_api'::regnamespace and relkind = 'r'
+        and (relname like 'bridge%' or relname in ('schedule_exceptions', 'resources', 'visits', 'patients', 'visit_types')) loop
+        execute format('lock table %s', it);
+    end loop;
     if to_regproc('partner_api.bridge_detach') is not null then perform partner_api.bridge_detach(); end if;
 end $$;
 drop function if exists bridge_visit_begins(), bridge_visit_changes(), bridge_patient_changes(), bridge_visit_type_changes() cascade;

@@ -909,10 +909,12 @@ begin
         update bridge set renewed_until = bridge_reach();
         return;
     end if;
-    -- One row of each series is enough to make a change of it wait for us. A change under way extends the series itself.
+    -- One row of each series is enough to make a change of it wait for us. A series that is being changed is recorded: if that change is rolled back,
+    -- nobody else extends it.
     with newest as (select max(b.exception_id) as exception_id from bridge_time_off b where b.event_id = any (keys) group by b.event_id),
         free as (select b.event_id from bridge_time_off b where b.exception_id in (select exception_id from newest) for share skip locked)
     select array(select b.event_id from bridge_time_off b where b.event_id = any (keys) except select event_id from free) into busy;
+    insert into bridge_late (apply, key, message) select 'bridge_apply_event', key, 'another transaction has locked the row' from unnest(busy) key;
     with off as materialized (
         select nextval(pg_get_serial_sequence('partner_api.schedule_exceptions', 'exception_id')) as exception_id, o.*
         from emr_time_off(array(select key from unnest(keys) key where key <> all (busy))) o

@@ -111,7 +111,7 @@ $$;
 create function emr_series(after date) returns table (event_id bigint)
 language sql stable as $$
     select e.pc_eid::bigint from public.openemr_postcalendar_events e
-    where coalesce(e.pc_recurrtype, 0) <> 0 and coalesce(nullif(e."pc_endDate"::date, date '0001-01-01'), 'infinity') > after
+    where coalesce(e.pc_recurrtype, 0) <> 0 and (e."pc_endDate"::date between date '0001-01-02' and after) is not true
 $$;
 
 -- One value of a series' rule, which OpenEMR stores as a serialized PHP array: `s:17:"event_repeat_freq";s:1:"1";`
@@ -129,7 +129,8 @@ declare
     -- Limits keep every rule within the range of dates.
     step integer := least(greatest(coalesce(emr_number(emr_rule(rule, 'event_repeat_freq')), 1), 1), 100000);
     unit text := emr_rule(rule, 'event_repeat_freq_type');
-    ends date := least(coalesce(nullif(last, date '0001-01-01'), until), until);
+    -- A broken last day means none, so that no time that is taken looks free.
+    ends date := case when last > date '0001-01-01' then least(last, until) else until end;
     without text[] := string_to_array(coalesce(emr_rule(rule, 'exdate'), ''), ',');
     nth integer := least(emr_number(emr_rule(rule, 'event_repeat_on_num')), 100);
     weekday integer := least(emr_number(emr_rule(rule, 'event_repeat_on_day')), 100);
@@ -138,7 +139,6 @@ declare
     -- The last week before that in which the workdays are counted as in the first one.
     week date;
 begin
-    if not isfinite(first) then return; end if;
     if kind = 1 and unit in ('2', '3') and extract(day from first) > 28 then
         -- As PHP's `mktime` counts, by which the EMR shows them: February 31 is March 3, and from then on it is the 3rd.
         while first <= ends loop
@@ -203,8 +203,8 @@ language sql stable as $$
     from public.openemr_postcalendar_events e
     cross join lateral emr_dates(coalesce(e.pc_recurrtype, 0)::integer, e.pc_recurrspec::text, e."pc_eventDate"::date,
         e."pc_endDate"::date, bridge_reach()) d
-    cross join lateral (select coalesce(e.pc_alldayevent::integer, 0) = 1 or e."pc_startTime" is null or e.pc_duration >= 86400 as whole) w
-    cross join lateral generate_series(0, case when whole then least(greatest((coalesce(e.pc_duration, 0) - 1) / 86400, 0), case when coalesce(e.pc_recurrtype, 0) = 0 then 3700 else 6 end) else 0 end) n
+    cross join lateral (select coalesce(e.pc_alldayevent::integer, 0) = 1 or e.pc_duration >= 86400 as whole) w
+    cross join lateral generate_series(0, case when whole then least((greatest(coalesce(e.pc_duration, 1), 1) - 1) / 86400, case when coalesce(e.pc_recurrtype, 0) = 0 then 3700 else 6 end) else 0 end) n
     where e.pc_eid = any (keys) and e."pc_eventDate"::date between date '0001-01-01' and date '9999-12-31' and coalesce(e.pc_eventstatus, 1) >= 0
       and emr_status(e.pc_apptstatus::text) not in ('Cancelled', 'NoShow')
       and e.pc_catid <> 2 and (e.pc_duration > 0 or e.pc_alldayevent::integer = 1)
@@ -354,7 +354,7 @@ language sql stable as $$
     with events as (
         select e.pc_eid::text as key, e.pc_recurrtype as kind, e.pc_recurrspec::text as rule, e.pc_eventstatus as status, e.pc_catid as category,
             nullif(nullif(e.pc_aid::text, ''), '0') as provider, nullif(nullif(e.pc_pid::text, ''), '0') as patient, e.pc_room::text as room,
-            e."pc_eventDate"::date as begins, e."pc_endDate"::date as ends, e.pc_duration::bigint as duration,
+            e."pc_eventDate"::date as begins, case when e."pc_endDate"::date > date '0001-01-01' then e."pc_endDate"::date end as ends, e.pc_duration::bigint as duration,
             e.pc_alldayevent::integer as whole
         from public.openemr_postcalendar_events e)
     select 'date outside of the calendar', key from events where begins not between date '0001-01-01' and date '9999-12-31'
@@ -364,7 +364,7 @@ language sql stable as $$
     -- For the EMR's own search, Out Of Office lasts until the next In Office, whatever its duration.
     select 'absence without a duration', key from events
     where category = 3 and duration = 0 and whole is distinct from 1 and status >= 0
-      and (begins >= current_date or kind <> 0 and coalesce(nullif(ends, date '0001-01-01'), current_date) >= current_date)
+      and (begins >= current_date or kind <> 0 and coalesce(ends, current_date) >= current_date)
     union all
     select 'unknown recurrence rule', key from events
     where kind <> 0 and status >= 0 and coalesce(ends, current_date) >= current_date and not (

@@ -5,8 +5,13 @@ do $$
 declare
     limit_before text := current_setting('lock_timeout');
     statements text := (
-        select coalesce(string_agg(format('drop function if exists %s cascade;', p.oid::regprocedure), ' '), '') from pg_proc p
-        where pronamespace = 'partner_api'::regnamespace and (proname like 'bridge\_%' or proname like 'emr\_%'));
+        select string_agg(statement, ' ') from (
+            -- Our tables, too, and those that refer to them: nothing below may wait while the EMR's tables are locked.
+            select format('lock table %s;', c.oid::regclass) as statement from pg_class c
+            where relnamespace = 'partner_api'::regnamespace and relkind = 'r' and (relname like 'bridge%' or relname in ('schedule_exceptions', 'resources'))
+            union all
+            select format('drop function if exists %s cascade;', p.oid::regprocedure) from pg_proc p
+            where pronamespace = 'partner_api'::regnamespace and (proname like 'bridge\_%' or proname like 'emr\_%')) s);
 begin
     -- All at once or none: `bridge_watch` says why.
     for attempt in 1..40 loop

@@ -85,16 +85,12 @@ impl Bridge {
     /// # Errors
     /// [`Error::Unavailable`]; [`Error::Registry`] for a bridge that this program does not know.
     pub async fn of(db: &TenantDb) -> Result<Option<&'static Self>> {
-        if matches!(db.pool, Pool::Sqlite(_)) {
-            return Ok(None);
-        }
         let mut conn = db.connection().await?;
         if !conn.tables().await?.iter().any(|table| table == "bridge") {
             return Ok(None);
         }
-        let name: Option<String> =
-            on!(&mut conn, |c| sqlx::query_scalar("select name from bridge").fetch_optional(c).await)?;
-        let Some(name) = name else { return Ok(None) };
+        let name: String =
+            on!(&mut conn, |c| sqlx::query_scalar("select name from bridge").fetch_one(c).await)?;
         let unknown = || Error::Registry(format!("it is attached by the unknown bridge {name:?}"));
         Self::named(&name).map(Some).ok_or_else(unknown)
     }
