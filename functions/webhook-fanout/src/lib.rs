@@ -10,6 +10,7 @@
 //! endpoint hangs or keeps failing, its circuit opens and is probed. If it answers 429, the slow
 //! lane calls it in the slots that its pace allows.
 
+mod program;
 mod recipients;
 mod requeue;
 
@@ -26,6 +27,7 @@ use recipients::{Disposition, Recipient, Recipients};
 use requeue::{
     cancel, claim, hand_over, redeliver_later, resume, wait_for_slot, wait_in_line, wait_until, withhold,
 };
+pub use program::main;
 pub use shared::domain::Lane;
 use shared::{
     app::App,

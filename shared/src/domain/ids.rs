@@ -20,7 +20,7 @@ pub trait IntegerId: From<i64> + Copy {
 macro_rules! integer_ids {
     ($min:expr, $max:expr, $schema:tt; $($(#[$doc:meta])* $name:ident)+) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, sqlx::Type,
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, sqlx_macros::Type,
             ToSchema)]
         #[serde(transparent)]
         #[sqlx(transparent)]
