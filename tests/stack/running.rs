@@ -84,9 +84,7 @@ impl Process {
         let mut stack = Command::new(program());
         stack.envs(start.environment.iter().copied());
         stack.args(["--port", "0"]);
-        if let Some(binaries) = start.binaries {
-            stack.arg("--binaries").arg(binaries);
-        }
+        stack.args(start.binaries.iter().flat_map(|folder| [Path::new("--binaries"), folder]));
         stack.arg("--data-dir").arg(folder.join("data")).args(start.options);
         stack.stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null());
         let stack = stack.spawn().unwrap();

@@ -23,11 +23,11 @@ use std::{
 };
 
 use futures::future::join_all;
+pub use program::main;
 use recipients::{Disposition, Recipient, Recipients};
 use requeue::{
     cancel, claim, hand_over, redeliver_later, resume, wait_for_slot, wait_in_line, wait_until, withhold,
 };
-pub use program::main;
 pub use shared::domain::Lane;
 use shared::{
     app::App,

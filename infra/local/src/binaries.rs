@@ -10,8 +10,8 @@ use tokio::process::Command;
 
 use crate::error::{Error, Result};
 
-/// Builds the packages in release mode and returns each one's executable. Cargo's own output goes to
-/// the terminal.
+/// Builds the packages in release mode and returns each one's executable. Cargo's own output goes
+/// to the terminal.
 pub async fn build(workspace: &Path, packages: &[String]) -> Result<BTreeMap<String, PathBuf>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);

@@ -90,6 +90,7 @@ async fn start(root: &Path, data_dir: &Path, options: Run) -> Result<Stack> {
     }
     let template = root.join("template.yaml");
     let binaries = functions(root, options.binaries.as_deref(), options.release).await?;
+    println!("Starting the stores …");
     let stores = Stores::start(&template, data_dir).await?;
     let demo = demo::prepare(&stores, &listener.base_url, options.practice_db.as_deref()).await?;
     let serve = Options {
@@ -101,6 +102,7 @@ async fn start(root: &Path, data_dir: &Path, options: Run) -> Result<Stack> {
         events: !options.without_events,
         variables: options.variables,
     };
+    println!("Starting the gateway and the functions …");
     let stack = Stack::start(stores, listener, serve).await?;
     print_banner(&stack, demo.as_ref());
     Ok(stack)

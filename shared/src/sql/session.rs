@@ -11,8 +11,7 @@ use std::{
 
 use futures::{future::BoxFuture, stream::BoxStream};
 use sqlx::{
-    AssertSqlSafe, Either, Execute, Executor, PgConnection, Postgres, Row as _, SqlStr,
-    SqliteConnection,
+    AssertSqlSafe, Either, Execute, Executor, PgConnection, Postgres, Row as _, SqlStr, SqliteConnection,
     error::BoxDynError,
     postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
