@@ -141,6 +141,26 @@ fn only_the_local_stack_and_tests_depend_on_the_stand_ins_for_aws() {
 }
 
 #[test]
+fn crates_whose_unit_tests_are_not_built_have_none() {
+    let mut without = 0;
+    for folder in fs::read_dir(FUNCTIONS).unwrap().map(|entry| entry.unwrap().path()) {
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        let untested = manifest.split("\n[").filter(|section| section.contains("test = false"));
+        for section in untested {
+            let is_library = section.starts_with("lib]");
+            let sources = if is_library { folder.join("src") } else { folder.join("src/main.rs") };
+            for file in rust_files(&sources).into_iter().chain(sources.is_file().then(|| sources.clone())) {
+                let source = fs::read_to_string(&file).unwrap();
+                let has_tests = source.contains("#[test]") || source.contains("::test]");
+                assert!(!has_tests, "{}: remove `test = false` from its Cargo.toml", file.display());
+            }
+            without += 1;
+        }
+    }
+    assert!(without > 16, "only {without} were found");
+}
+
+#[test]
 fn links_in_documents_point_to_existing_files() {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut links = 0;

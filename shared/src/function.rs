@@ -11,7 +11,7 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::Response,
 };
-use lambda_http::{Context, Error, LambdaEvent, service_fn, tower::util::MapRequest};
+use lambda_http::{Context, LambdaEvent, service_fn, tower::util::MapRequest};
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::Instrument;
 
@@ -21,6 +21,8 @@ use crate::{
 };
 use process::{Process, Ready};
 
+pub use lambda_http::Error;
+
 /// Serves `routes` behind API Gateway until Lambda ends the process; any other path returns 404.
 ///
 /// `function` is the function's name, such as `visits`. A function receives paths that match none
@@ -28,24 +30,34 @@ use process::{Process, Ready};
 ///
 /// # Errors
 /// If the Runtime API cannot be reached.
-pub async fn serve(function: &'static str, routes: impl Into<Router<App>>) -> Result<(), Error> {
-    serve_with_fallback(function, routes.into().fallback(|| async { ApiError::not_found() })).await
+pub fn serve(function: &'static str, routes: impl Into<Router<App>>) -> Result<(), Error> {
+    serve_with_fallback(function, routes.into().fallback(|| async { ApiError::not_found() }))
 }
 
 /// The same as [`serve`], for routes that handle every other path themselves.
 ///
 /// # Errors
 /// If the Runtime API cannot be reached.
-pub async fn serve_with_fallback(
-    function: &'static str,
-    routes: impl Into<Router<App>>,
-) -> Result<(), Error> {
+pub fn serve_with_fallback(function: &'static str, routes: impl Into<Router<App>>) -> Result<(), Error> {
+    start(serve_until_end(function, routes.into()))
+}
+
+/// Runs a function's work on this thread.
+///
+/// # Errors
+/// If the work fails.
+pub fn start(work: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+/// Not generic, so that it is compiled once and not with each function.
+async fn serve_until_end(function: &'static str, routes: Router<App>) -> Result<(), Error> {
     let process = Process::begin(function);
     let app = App::from_env();
     app.control.warm_up().await;
     let (answered, flushes) = flush::channel();
     let extension = flush::register(app.clone(), flushes).await?;
-    let routes = edge(routes.into(), app).layer(from_fn_with_state(process.ready(), in_context));
+    let routes = edge(routes, app).layer(from_fn_with_state(process.ready(), in_context));
     let service = flush::Notify::new(MapRequest::new(routes, path::keep), answered);
     tokio::try_join!(lambda_http::run(service), extension)?;
     Ok(())

@@ -68,12 +68,14 @@ class Workshop:
 
     def __init__(self, folder, endpoint, program):
         self.project, self.built, self.bin, self.warm = folder / "project", folder / "built", folder / "bin", folder / "warm"
+        self.functions = folder / "functions"
         self.endpoint, self.program = endpoint, Path(program)
         self.operators_program = self.program.with_name("officepro-operator")
         (self.project / "infra/stacks").mkdir(parents=True)
         (self.project / ".aws-sam/build").mkdir(parents=True)
         self.bin.mkdir()
         self.warm.mkdir()
+        self.functions.mkdir()
         for script in SCRIPTS:
             shutil.copy(PROJECT / "infra" / script, self.project / "infra")
         shutil.copytree(PROJECT / "infra/portal", self.project / "infra/portal")
@@ -111,9 +113,10 @@ class Workshop:
         expanded, told = as_the_emulator_takes_it(template.expanded(), self.endpoint)
         shim = (Path(__file__).parent / "bootstrap.py").read_text()
         for name, function in template.functions().items():
-            binary = self.program.parent / function["CodeUri"].removeprefix("functions/")
-            if not binary.exists():
-                raise FileNotFoundError(f"{binary} is not built")
+            # The local stack's program is the function under whose name it is started.
+            binary = self.functions / function["CodeUri"].removeprefix("functions/")
+            if not binary.is_symlink():
+                binary.symlink_to(self.program)
             (self.built / name).mkdir(parents=True, exist_ok=True)
             self.executable(self.built / name / "bootstrap", f"#!{sys.executable}\n" + shim.replace("@PROGRAM@", str(binary)))
             expanded["Resources"][name]["Properties"]["Code"] = name

@@ -1,4 +1,4 @@
-//! Tests of the whole system from outside: the real function binaries behind the local stack, over
+//! Tests of the whole system from outside: the functions' processes behind the local stack, over
 //! HTTP.
 
 mod attached;

@@ -466,8 +466,7 @@ async fn ctrl_c_ends_the_stack_without_an_error() {
     // group.
     for word in ["Preparing", "Ctrl-C"] {
         let mut run = Command::new(program());
-        run.args(["--port", "0", "--binaries"]).arg(program().parent().unwrap());
-        run.arg("--data-dir").arg(folder.path().join("data")).process_group(0);
+        run.args(["--port", "0", "--data-dir"]).arg(folder.path().join("data")).process_group(0);
         let mut run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(run.stdout.take().unwrap());
         let mut line = String::new();

@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -30,7 +30,7 @@ const EVENTS: u32 = 10;
 /// The functions used by the load, and those of the pipeline.
 const USED: [&str; 4] = ["prospects", "tags", "log-poller", "webhook-fanout"];
 
-/// The test's own copy of a build's output.
+/// The test's own programs, one for each function.
 struct Build(tempfile::TempDir);
 
 impl Build {
@@ -40,13 +40,9 @@ impl Build {
         let functions = concat!(env!("CARGO_MANIFEST_DIR"), "/../functions");
         for function in std::fs::read_dir(functions).unwrap() {
             let name = function.unwrap().file_name();
-            std::fs::hard_link(Self::original(Path::new(&name)), folder.path().join(&name)).unwrap();
+            std::fs::hard_link(program(), folder.path().join(&name)).unwrap();
         }
         Self(folder)
-    }
-
-    fn original(name: &Path) -> PathBuf {
-        program().with_file_name(name)
     }
 
     fn binary(&self, name: &str) -> PathBuf {
@@ -57,7 +53,7 @@ impl Build {
     fn replace(&self) {
         for name in USED {
             let new = self.binary("new");
-            std::fs::copy(Self::original(Path::new(name)), &new).unwrap();
+            std::fs::copy(program(), &new).unwrap();
             std::fs::rename(&new, self.binary(name)).unwrap();
         }
     }

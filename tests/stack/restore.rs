@@ -12,8 +12,12 @@ async fn drill(more: &[&str]) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let report = folder.path().join("drill.md");
     let mut command = Command::new(program());
-    command.arg("restore-drill").arg("--binaries").arg(program().parent().unwrap());
-    command.arg("--keep").arg(folder.path().join("data")).arg("--report").arg(&report).args(more);
+    command
+        .args(["restore-drill", "--keep"])
+        .arg(folder.path().join("data"))
+        .arg("--report")
+        .arg(&report)
+        .args(more);
     let done = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let text = std::fs::read_to_string(&report).unwrap_or_default();
     assert!(done.status.success(), "{}\n{text}", String::from_utf8_lossy(&done.stderr));

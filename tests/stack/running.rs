@@ -52,14 +52,13 @@ pub(crate) struct DemoKey {
     pub(crate) api_key: String,
 }
 
-/// Returns the path of the stack's program, building it if needed. The function binaries are beside
-/// it.
+/// Returns the path of the stack's program, building it if needed.
 pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/stack-program");
         let found = Command::new(script).stderr(Stdio::inherit()).output().unwrap();
-        assert!(found.status.success(), "building the binaries failed");
+        assert!(found.status.success(), "building the program failed");
         String::from_utf8(found.stdout).unwrap().trim().into()
     })
 }
@@ -73,7 +72,7 @@ pub(crate) fn operators_program() -> PathBuf {
 #[derive(Default)]
 pub(crate) struct Start<'a> {
     pub(crate) options: &'a [&'a str],
-    /// Folder of the function binaries, if not cargo's.
+    /// Folder of the function binaries, if they are not in the stack's program.
     pub(crate) binaries: Option<&'a Path>,
     /// Environment variables of the stack itself, which its functions don't see.
     pub(crate) environment: &'a [(&'a str, &'a Path)],
@@ -84,7 +83,8 @@ impl Process {
         let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("stack.log")).unwrap();
         let mut stack = Command::new(program());
         stack.envs(start.environment.iter().copied());
-        stack.args(["--port", "0", "--binaries"]).arg(start.binaries.or(program().parent()).unwrap());
+        stack.args(["--port", "0"]);
+        stack.args(start.binaries.iter().flat_map(|folder| [Path::new("--binaries"), folder]));
         stack.arg("--data-dir").arg(folder.join("data")).args(start.options);
         stack.stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null());
         let stack = stack.spawn().unwrap();

@@ -19,7 +19,7 @@ SLOWEST = 180
 class Stack:
     """`base` is its address and `demo` the content of demo.json. If the block fails, or says so by `failed`, its logs are kept.
 
-    `TEST_STACK_PROGRAM` names a stack's program that is built already, beside the functions; otherwise both are built.
+    `TEST_STACK_PROGRAM` names a stack's program that is built already; otherwise it is built.
     """
 
     def __init__(self, name: str, *options: str):
@@ -30,7 +30,7 @@ class Stack:
         self.folder = pathlib.Path(self.temporary.name)
         found = subprocess.run([PROJECT / "tests/tools/stack-program"], check=True, stdout=subprocess.PIPE, text=True)
         program = pathlib.Path(found.stdout.strip())
-        arguments = [program, "--port", "0", "--binaries", program.parent, "--data-dir", self.folder / "data", *self.options]
+        arguments = [program, "--port", "0", "--data-dir", self.folder / "data", *self.options]
         with (self.folder / "stack.log").open("wb") as log:
             self.process = subprocess.Popen(arguments, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:

@@ -14,7 +14,7 @@ mod overview;
 pub mod readiness;
 mod webhooks;
 
-use shared::app::App;
+use shared::{app::App, function};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -42,4 +42,9 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(webhooks::monitor::monitor_webhooks))
         .routes(routes!(webhooks::delivery::get_webhook_delivery))
         .routes(routes!(webhooks::retry::retry_webhook_delivery))
+}
+
+/// The program of the function.
+pub fn main() -> Result<(), function::Error> {
+    function::serve(env!("CARGO_PKG_NAME"), routes())
 }

@@ -7,13 +7,18 @@ use shared::{
     api::{ApiError, ApiResult, Body, Call, Code, PracticePath, Problem},
     app::{App, Protected},
     auth::{api_key::ApiKey, token::end_of_token},
-    body, text_field,
+    body, function, text_field,
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(exchange_key))
+}
+
+/// The program of the function.
+pub fn main() -> Result<(), function::Error> {
+    function::serve(env!("CARGO_PKG_NAME"), routes())
 }
 
 text_field! {

@@ -7,7 +7,7 @@ mod providers;
 mod schedule;
 mod slots;
 
-use shared::app::App;
+use shared::{app::App, function};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -18,4 +18,9 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(check::check_slot))
         .routes(routes!(slots::list_slots))
         .routes(routes!(next_slot::find_next_slot))
+}
+
+/// The program of the function.
+pub fn main() -> Result<(), function::Error> {
+    function::serve(env!("CARGO_PKG_NAME"), routes())
 }

@@ -11,6 +11,7 @@ mod events;
 mod faults;
 mod leases;
 mod practice;
+mod program;
 mod quiet;
 mod record;
 mod restart;
@@ -32,6 +33,7 @@ use shared::{
 
 pub use bridges::look_after;
 pub use error::PracticeError;
+pub use program::main;
 pub use retention::{Pruned, prune};
 
 /// How long before its Lambda timeout a run stops beginning work. Its last steps take less.

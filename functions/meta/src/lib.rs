@@ -12,6 +12,7 @@ use shared::{
     api::{Audience, GetDescription, Published, Query},
     app::App,
     domain::zones,
+    function,
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -28,6 +29,11 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get_health))
         .routes(routes!(get_description))
         .fallback(unrouted::answer)
+}
+
+/// The program of the function.
+pub fn main() -> Result<(), function::Error> {
+    function::serve_with_fallback(env!("CARGO_PKG_NAME"), routes())
 }
 
 /// The version of the API that responds.

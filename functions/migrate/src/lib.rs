@@ -8,6 +8,7 @@ mod examine;
 mod newcomer;
 mod outcome;
 mod pending;
+mod program;
 
 use shared::sql;
 use std::{fmt, time::Duration};
@@ -27,6 +28,7 @@ use shared::{
 
 use outcome::Done;
 pub use outcome::{DatabaseOutcome, Status};
+pub use program::main;
 
 /// The number of databases migrated concurrently, with one connection each.
 const AT_ONCE: usize = 5;

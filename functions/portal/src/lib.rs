@@ -4,7 +4,7 @@ mod access;
 mod claim;
 mod session;
 
-use shared::app::App;
+use shared::{app::App, function};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -12,4 +12,9 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(session::sign_in::sign_in, session::get_session, session::sign_out))
         .routes(routes!(access::request_access))
         .routes(routes!(claim::claim_key))
+}
+
+/// The program of the function.
+pub fn main() -> Result<(), function::Error> {
+    function::serve(env!("CARGO_PKG_NAME"), routes())
 }

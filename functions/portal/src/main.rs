@@ -1,6 +1,3 @@
-use lambda_http::Error;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    shared::function::serve(env!("CARGO_PKG_NAME"), portal::routes()).await
+fn main() -> Result<(), shared::function::Error> {
+    portal::main()
 }

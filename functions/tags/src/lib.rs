@@ -6,7 +6,7 @@ mod prospect;
 mod remove;
 mod reply;
 
-use shared::app::App;
+use shared::{app::App, function};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -14,4 +14,9 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list::list_tags))
         .routes(routes!(prospect::list_tags_of_prospect, assign::assign_tag, remove::remove_all_tags))
         .routes(routes!(remove::remove_tag))
+}
+
+/// The program of the function.
+pub fn main() -> Result<(), function::Error> {
+    function::serve(env!("CARGO_PKG_NAME"), routes())
 }

@@ -7,7 +7,7 @@ mod read;
 mod reply;
 mod update;
 
-use shared::{app::App, text_field};
+use shared::{app::App, function, text_field};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -15,6 +15,11 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list::list_tickets, create::create_ticket))
         .routes(routes!(read::get_ticket, update::update_ticket))
         .routes(routes!(comment::comment_on_ticket))
+}
+
+/// The program of the function.
+pub fn main() -> Result<(), function::Error> {
+    function::serve(env!("CARGO_PKG_NAME"), routes())
 }
 
 text_field! { TicketSubject, 1, 200 }

@@ -10,7 +10,7 @@ mod check_bookable;
 mod visit_types;
 mod request;
 
-use shared::app::App;
+use shared::{app::App, function};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -20,4 +20,9 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get::get_visit))
         .routes(routes!(cancel::cancel_visit))
         .routes(routes!(reschedule::reschedule_visit))
+}
+
+/// The program of the function.
+pub fn main() -> Result<(), function::Error> {
+    function::serve(env!("CARGO_PKG_NAME"), routes())
 }

@@ -10,6 +10,7 @@
 //! endpoint hangs or keeps failing, its circuit opens and is probed. If it answers 429, the slow
 //! lane calls it in the slots that its pace allows.
 
+mod program;
 mod recipients;
 mod requeue;
 
@@ -22,6 +23,7 @@ use std::{
 };
 
 use futures::future::join_all;
+pub use program::main;
 use recipients::{Disposition, Recipient, Recipients};
 use requeue::{
     cancel, claim, hand_over, redeliver_later, resume, wait_for_slot, wait_in_line, wait_until, withhold,

@@ -12,7 +12,7 @@ mod subscriber;
 mod subscription;
 mod test;
 
-use shared::app::App;
+use shared::{app::App, function};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -25,4 +25,9 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(deliveries::list_deliveries))
         .routes(routes!(delivery::get_delivery))
         .routes(routes!(retry::retry_delivery))
+}
+
+/// The program of the function.
+pub fn main() -> Result<(), function::Error> {
+    function::serve(env!("CARGO_PKG_NAME"), routes())
 }

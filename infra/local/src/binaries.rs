@@ -1,4 +1,4 @@
-//! The function binaries: built by cargo and located by its messages, or found in a folder.
+//! The functions' own binaries: built by cargo and located by its messages, or found in a folder.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,18 +10,12 @@ use tokio::process::Command;
 
 use crate::error::{Error, Result};
 
-/// Builds the packages and returns each one's executable. Cargo's own output goes to the terminal.
-pub async fn build(
-    workspace: &Path,
-    packages: &[String],
-    release: bool,
-) -> Result<BTreeMap<String, PathBuf>> {
+/// Builds the packages in release mode and returns each one's executable. Cargo's own output goes
+/// to the terminal.
+pub async fn build(workspace: &Path, packages: &[String]) -> Result<BTreeMap<String, PathBuf>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(workspace).args(["build", "--message-format=json-render-diagnostics"]);
-    if release {
-        command.arg("--release");
-    }
+    command.current_dir(workspace).args(["build", "--release", "--message-format=json-render-diagnostics"]);
     for package in packages {
         command.args(["--package", package]);
     }
@@ -48,17 +42,21 @@ pub async fn build(
     if !status.success() {
         return Err(Error::Refused("building the functions failed".to_owned()));
     }
-    only(packages, executables)
+    select(packages, executables)
 }
 
 /// Finds the packages' executables from an earlier build in a folder.
 pub fn find(folder: &Path, packages: &[String]) -> Result<BTreeMap<String, PathBuf>> {
     let existing =
         packages.iter().map(|name| (name.clone(), folder.join(name))).filter(|(_, path)| path.is_file());
-    only(packages, existing.collect())
+    select(packages, existing.collect())
 }
 
-fn only(packages: &[String], executables: BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, PathBuf>> {
+/// Returns the executables, if each package has one.
+pub fn select(
+    packages: &[String],
+    executables: BTreeMap<String, PathBuf>,
+) -> Result<BTreeMap<String, PathBuf>> {
     match packages.iter().find(|package| !executables.contains_key(*package)) {
         Some(missing) => Err(Error::Refused(format!("there is no binary for {missing}"))),
         None => Ok(executables),

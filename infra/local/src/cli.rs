@@ -32,7 +32,7 @@ pub struct Run {
     /// Build and run the functions in release mode, as they are deployed
     #[arg(long, conflicts_with = "binaries")]
     pub release: bool,
-    /// Run the function binaries in this folder instead of building them
+    /// Run the function binaries in this folder instead of the functions in this program
     #[arg(long, global = true, value_name = "FOLDER")]
     pub binaries: Option<PathBuf>,
     /// Run all schedules at this interval instead of the template's

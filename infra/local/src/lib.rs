@@ -1,8 +1,8 @@
 //! The local stack: stands in for AWS when the API runs on one machine.
 //!
 //! One process emulates API Gateway, the Lambda Runtime API, SQS, DynamoDB, Secrets Manager and
-//! schedules on loopback, and runs the same function binaries that are deployed. `template.yaml`
-//! is the only description of the resources.
+//! schedules on loopback, and runs the functions that are deployed, each in processes of its own.
+//! `template.yaml` is the only description of the resources.
 //!
 //! The stand-ins are our own, so that one command needs neither Docker nor an account, and a
 //! missing permission is found before AWS denies the call: calls are checked against the functions'

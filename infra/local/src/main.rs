@@ -1,4 +1,6 @@
-//! `cargo run`: builds the functions and serves the whole API on this machine.
+//! `cargo run`: serves the whole API on this machine.
+
+mod functions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -21,15 +23,20 @@ use officepro_operator::reconcile::report::Report;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
+    if let Some(function) = functions::started() {
+        return report(function());
+    }
     let cli = Cli::parse();
     if let Some(Command::Guard { parent, program }) = &cli.command {
         let error = guard::become_program(*parent, program);
         eprintln!("{}: {error}", program.display());
         return ExitCode::FAILURE;
     }
-    let done = tokio::runtime::Runtime::new()
-        .map_err(Error::io("could not start the async runtime"))
-        .and_then(|runtime| runtime.block_on(perform(cli)));
+    let runtime = tokio::runtime::Runtime::new().map_err(Error::io("could not start the async runtime"));
+    report(runtime.and_then(|runtime| runtime.block_on(perform(cli))))
+}
+
+fn report<E: std::fmt::Display>(done: std::result::Result<(), E>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -83,6 +90,7 @@ async fn start(root: &Path, data_dir: &Path, options: Run) -> Result<Stack> {
     }
     let template = root.join("template.yaml");
     let binaries = functions(root, options.binaries.as_deref(), options.release).await?;
+    println!("Starting the stores …");
     let stores = Stores::start(&template, data_dir).await?;
     let demo = demo::prepare(&stores, &listener.base_url, options.practice_db.as_deref()).await?;
     let serve = Options {
@@ -94,19 +102,24 @@ async fn start(root: &Path, data_dir: &Path, options: Run) -> Result<Stack> {
         events: !options.without_events,
         variables: options.variables,
     };
+    println!("Starting the gateway and the functions …");
     let stack = Stack::start(stores, listener, serve).await?;
     print_banner(&stack, demo.as_ref());
     Ok(stack)
 }
 
-/// Returns the function binaries by package name, from a folder or newly built.
+/// Returns the function binaries by package name: those in a folder, those built as they are
+/// deployed, or this program.
 async fn functions(root: &Path, folder: Option<&Path>, release: bool) -> Result<BTreeMap<String, PathBuf>> {
     let packages = packages(&root.join("template.yaml"))?;
-    if let Some(folder) = folder {
-        return binaries::find(folder, &packages);
+    match folder {
+        Some(folder) => binaries::find(folder, &packages),
+        None if release => {
+            println!("Building {} functions …", packages.len());
+            binaries::build(root, &packages).await
+        }
+        None => binaries::select(&packages, functions::executables(&own_program()?)),
     }
-    println!("Building {} functions …", packages.len());
-    binaries::build(root, &with_own_features(&packages, release), release).await
 }
 
 /// Runs an operator's command on the stack in this data folder.
@@ -148,12 +161,13 @@ async fn restore_drill(root: &Path, options: Drill, binaries: Option<&Path>) -> 
     show(&done?, options.report.as_deref())
 }
 
-/// Builds the functions and switches the stack running in this data folder to them.
+/// Switches the stack running in this data folder to the functions' new binaries.
 async fn redeploy(root: &Path, data_dir: &Path, release: bool) -> Result<()> {
     let stack = RunningStack::of(data_dir)?;
-    let packages = with_own_features(&packages(&root.join("template.yaml"))?, release);
-    println!("Building the functions …");
-    binaries::build(root, &packages, release).await?;
+    // Otherwise they are in this program, which cargo has just built.
+    if release {
+        functions(root, None, release).await?;
+    }
     stack.take_new_binaries()
 }
 
@@ -162,13 +176,6 @@ fn packages(template: &Path) -> Result<Vec<String>> {
     let template = Template::read(template, &LocalResources::default())?;
     let packages: BTreeSet<String> = template.functions.into_iter().map(|it| it.binary).collect();
     Ok(packages.into_iter().collect())
-}
-
-/// Adds the stack's own package, so that the dependencies keep the features they were just built
-/// with and are not compiled twice. A release is built exactly as it is deployed.
-fn with_own_features(packages: &[String], release: bool) -> Vec<String> {
-    let own = (!release).then(|| env!("CARGO_PKG_NAME").to_owned());
-    packages.iter().cloned().chain(own).collect()
 }
 
 fn own_program() -> Result<PathBuf> {

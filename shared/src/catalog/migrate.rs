@@ -12,13 +12,13 @@ use crate::{
 
 /// Returns the catalog's newest migration.
 pub fn newest() -> i64 {
-    sqlx::migrate!("migrations/catalog/postgres").iter().map(|it| it.version).max().unwrap_or(0)
+    sqlx_macros::migrate!("migrations/catalog/postgres").iter().map(|it| it.version).max().unwrap_or(0)
 }
 
 fn schema() -> Schema {
     Schema {
-        sqlite: sqlx::migrate!("migrations/catalog/sqlite"),
-        postgres: sqlx::migrate!("migrations/catalog/postgres"),
+        sqlite: sqlx_macros::migrate!("migrations/catalog/sqlite"),
+        postgres: sqlx_macros::migrate!("migrations/catalog/postgres"),
         of_practice: false,
     }
 }

@@ -20,8 +20,8 @@ pub trait IntegerId: From<i64> + Copy {
 macro_rules! integer_ids {
     ($min:expr, $max:expr, $schema:tt; $($(#[$doc:meta])* $name:ident)+) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, sqlx::Type,
-            ToSchema)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+            sqlx_macros::Type)]
         #[serde(transparent)]
         #[sqlx(transparent)]
         #[schema $schema]

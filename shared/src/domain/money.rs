@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer, ser::Error};
 use serde_json::value::RawValue;
 
 /// A nonnegative amount in cents. In JSON, it is a number with at most two decimal places.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, sqlx_macros::Type)]
 #[sqlx(transparent)]
 pub struct Cents(pub i64);
 

@@ -11,8 +11,7 @@ use std::{
 
 use futures::{future::BoxFuture, stream::BoxStream};
 use sqlx::{
-    AssertSqlSafe, Describe, Either, Execute, Executor, PgConnection, Postgres, Row as _, SqlStr,
-    SqliteConnection,
+    AssertSqlSafe, Either, Execute, Executor, PgConnection, Postgres, Row as _, SqlStr, SqliteConnection,
     error::BoxDynError,
     postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
@@ -221,12 +220,5 @@ impl<'c> Executor<'c> for &'c mut PgSession<'_> {
         'c: 'e,
     {
         (&mut *self.connection).prepare_with(sql, parameters)
-    }
-
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<Postgres>>>
-    where
-        'c: 'e,
-    {
-        (&mut *self.connection).describe(sql)
     }
 }

@@ -68,7 +68,7 @@ pub struct Plan {
 }
 
 /// A difference or fault that `check-practice` reports.
-#[derive(Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, PartialEq, Eq, sqlx_macros::FromRow)]
 pub struct Finding {
     pub finding: String,
     pub count: i64,

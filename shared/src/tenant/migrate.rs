@@ -22,13 +22,13 @@ use crate::{
 
 /// Returns the newest migration. Both engines have the same numbers, which a test enforces.
 pub fn newest() -> i64 {
-    sqlx::migrate!("migrations/postgres").iter().map(|it| it.version).max().unwrap_or(0)
+    sqlx_macros::migrate!("migrations/postgres").iter().map(|it| it.version).max().unwrap_or(0)
 }
 
 pub(super) fn schema() -> Schema {
     Schema {
-        sqlite: sqlx::migrate!("migrations/sqlite"),
-        postgres: sqlx::migrate!("migrations/postgres"),
+        sqlite: sqlx_macros::migrate!("migrations/sqlite"),
+        postgres: sqlx_macros::migrate!("migrations/postgres"),
         of_practice: true,
     }
 }
@@ -162,12 +162,12 @@ mod tests {
         let of = |migrator: sqlx::migrate::Migrator| -> Vec<(i64, String)> {
             migrator.iter().map(|it| (it.version, it.description.to_string())).collect()
         };
-        let practice = of(sqlx::migrate!("migrations/postgres"));
-        assert_eq!(practice, of(sqlx::migrate!("migrations/sqlite")));
+        let practice = of(sqlx_macros::migrate!("migrations/postgres"));
+        assert_eq!(practice, of(sqlx_macros::migrate!("migrations/sqlite")));
         assert_eq!(practice.last().map(|it| it.0), Some(super::newest()));
         assert_eq!(
-            of(sqlx::migrate!("migrations/catalog/postgres")),
-            of(sqlx::migrate!("migrations/catalog/sqlite"))
+            of(sqlx_macros::migrate!("migrations/catalog/postgres")),
+            of(sqlx_macros::migrate!("migrations/catalog/sqlite"))
         );
     }
 }

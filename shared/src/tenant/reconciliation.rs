@@ -86,7 +86,7 @@ pub struct SeenRow {
 }
 
 /// A call's entry in the audit log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx_macros::FromRow)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditedCall {
     pub request_id: String,
@@ -94,7 +94,7 @@ pub struct AuditedCall {
 }
 
 /// An API key that the audit log names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx_macros::FromRow)]
 #[serde(rename_all = "camelCase")]
 pub struct SeenKey {
     pub key_id: String,
@@ -253,7 +253,7 @@ async fn overlaps(conn: &mut Conn, now: Timestamp) -> Result<i64> {
     Ok(pairs)
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct StoredRow {
     key_id: String,
     method: String,

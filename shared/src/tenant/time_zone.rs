@@ -24,7 +24,7 @@ pub struct Collision {
 }
 
 /// The zone, and the version of its rules, that a database converts with.
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct Stored {
     time_zone: Option<String>,
     tzdata: Option<String>,

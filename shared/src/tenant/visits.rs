@@ -89,7 +89,7 @@ pub struct Booked {
     pub visit_type: String,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct Row {
     visit_id: VisitId,
     patient_id: Foreign<PatientId>,
@@ -217,7 +217,7 @@ pub async fn of_patient(
     Ok(rows.into_iter().map(|(from, to)| Interval { from, to }).collect())
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct BookedRow {
     visit_id: VisitId,
     local_day: i64,

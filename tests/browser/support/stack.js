@@ -3,7 +3,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { cp, mkdir, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -51,7 +51,7 @@ async function keepLogs(folder, kept) {
 function start(options, log) {
   const find = fileURLToPath(new URL('../../tools/stack-program', import.meta.url));
   const program = execFileSync(find, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim();
-  return spawn(program, ['--binaries', dirname(program), ...options], { cwd: root, stdio: ['ignore', log, log] });
+  return spawn(program, options, { cwd: root, stdio: ['ignore', log, log] });
 }
 
 async function demo(folder) {

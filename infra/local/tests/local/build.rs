@@ -14,10 +14,10 @@ async fn cargo_builds_the_named_packages_and_returns_their_binaries() {
         fs::write(root.join(name).join("Cargo.toml"), manifest).unwrap();
         fs::write(root.join(name).join("src/main.rs"), code).unwrap();
     }
-    let built = binaries::build(root, &["good".to_owned()], false).await.unwrap();
+    let built = binaries::build(root, &["good".to_owned()]).await.unwrap();
     assert!(built["good"].is_file(), "{built:?}");
-    let again = binaries::build(root, &["good".to_owned()], false).await.unwrap();
+    let again = binaries::build(root, &["good".to_owned()]).await.unwrap();
     assert_eq!(again, built, "cargo reports what is fresh too");
-    let error = binaries::build(root, &["bad".to_owned()], false).await.unwrap_err();
+    let error = binaries::build(root, &["bad".to_owned()]).await.unwrap_err();
     assert_eq!(error.to_string(), "building the functions failed");
 }
