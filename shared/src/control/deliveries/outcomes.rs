@@ -8,8 +8,7 @@ use std::{
 };
 
 use aws_sdk_dynamodb::{
-    Client,
-    config::{Config, retry::RetryConfig},
+    Client, Config,
     types::{AttributeValue, Put, TransactWriteItem, Update},
 };
 use futures::future::{join_all, try_join_all};
@@ -156,7 +155,7 @@ impl PendingOutcomes {
             let shard = if self.waiting().busy.contains(*practicepass) { random % COUNT_SHARDS } else { 0 };
             writes.push(count_write(control, practicepass, *count, shard)?);
         }
-        let once = Config::builder().retry_config(RetryConfig::disabled());
+        let once = Config::builder().retry_config(aws_sdk_dynamodb::config::retry::RetryConfig::disabled());
         let request = client.transact_write_items().set_transact_items(Some(writes));
         let tried = request.customize().config_override(once).send().await;
         tried.map(drop).map_err(|error| Error::from_sdk(SERVICE, &error))
