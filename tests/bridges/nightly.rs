@@ -152,7 +152,7 @@ async fn the_poller_compares_each_practice_in_a_minute_of_its_own() {
     }
     let other = async || integer(&office.other_db, CHECKED).await == 1;
     let ours = async || office.integer(CHECKED).await == 1;
-    run_at(&office, minute_of("OtherOffice"), other).await;
+    Box::pin(run_at(&office, minute_of("OtherOffice"), other)).await;
     assert!(!ours().await);
     // A run that is about to end starts none.
     let now: Timestamp = format!("2026-03-09T12:{:02}:00Z", minute_of("DemoOffice")).parse().unwrap();
@@ -160,7 +160,7 @@ async fn the_poller_compares_each_practice_in_a_minute_of_its_own() {
     let poll = Poll { shard: 0, of: 1, once: false };
     log_poller::run(&office.app, poll, now + SignedDuration::from_nanos(1), None).await.unwrap();
     assert!(!ours().await);
-    run_at(&office, minute_of("DemoOffice"), ours).await;
+    Box::pin(run_at(&office, minute_of("DemoOffice"), ours)).await;
 }
 
 /// For example because of a lock.

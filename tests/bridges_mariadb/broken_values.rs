@@ -61,15 +61,15 @@ async fn broken_dates_times_and_durations_stop_neither_pulls_nor_bookings() {
     let (office, emr) = attached().await;
     let mut number = 0;
     for (table, column, values) in columns(&emr) {
-        let mut script = "set sql_mode = 'allow_invalid_dates';".to_owned();
+        let mut script = vec!["set sql_mode = 'allow_invalid_dates';".to_owned()];
         for (value, pid) in values.iter().zip(2000..) {
             if table == "patient_data" {
                 let patient = format!("insert into patient_data (pid, {column}) values ({pid}, {value});");
-                script.push_str(&format!("delete from patient_data where pid = {pid}; {patient}"));
+                script.push(format!("delete from patient_data where pid = {pid}; {patient}"));
                 continue;
             }
             for (category, patient, kind, rule, whole) in shapes() {
-                script.push_str(&format!(
+                script.push(format!(
                     "insert into openemr_postcalendar_events (pc_catid, pc_aid, pc_pid, pc_eventDate, \
                         pc_duration, pc_startTime, pc_recurrtype, pc_recurrspec, pc_alldayevent)
                      values ({category}, '2', '{patient}', '2026-03-10', 3600, '12:00', {kind}, '{rule}', \
@@ -80,7 +80,7 @@ async fn broken_dates_times_and_durations_stop_neither_pulls_nor_bookings() {
                 number += 1;
             }
         }
-        mariadb::run(&emr, &script);
+        mariadb::run(&emr, &script.concat());
         // While they wait, when they are applied, and when they wait for a retry.
         assert_eq!(book(&office, 1001, "10:00").await.0, 201, "{column}");
         while bridge::pull(&office.db).await.unwrap() > 0 {}
