@@ -48,13 +48,14 @@ const CHANGED: &str = "not sent: the subscription has changed, or could not be c
 ///
 /// `request_id` is that of the call that caused the event or, for a test, of the call that
 /// requested it. Nothing is sent if the subscription or its partner's access has changed by the
-/// time of the call; the delivery then says why.
+/// time of the call; the delivery then says why. `source` is the claimed delivery that it replaces.
 pub async fn send_manual(
     app: &App,
     subscription: &Subscription,
     payload: Payload,
     request_id: Option<RequestId>,
     id: DeliveryId,
+    source: Option<&Delivery>,
 ) -> Result<Delivery> {
     let now = app.clock.now();
     let delivery = Delivery::manual(id, subscription, payload, request_id, now);
@@ -63,16 +64,20 @@ pub async fn send_manual(
         return Err(Error::ConditionFailed);
     };
     // The claim may have taken long.
-    let access = app.partner_access(&subscription.practicepass, &subscription.partner_id).await?;
-    let unchanged = is_unchanged(app, subscription).await?;
+    let (access, unchanged) = tokio::join!(
+        app.partner_access(&subscription.practicepass, &subscription.partner_id),
+        is_unchanged(app, subscription)
+    );
     let now = app.clock.now();
-    match subscription.permit(&access, delivery.payload.scope(), now) {
-        Ok(grant) if unchanged && outlasts_attempt(&delivery, now) => {
+    let may_begin = matches!(unchanged, Ok(true))
+        && [Some(&*delivery), source].into_iter().flatten().all(|it| outlasts_attempt(it, now));
+    match access.map(|access| subscription.permit(&access, delivery.payload.scope(), now)) {
+        Ok(Ok(grant)) if may_begin => {
             let outcome = post(app, grant, subscription, &delivery).await;
             return record_manual(app, &mut subscription.clone(), delivery, outcome).await;
         }
-        Ok(_) => delivery.fail_unsent(CHANGED),
-        Err(reason) => delivery.withhold(reason, None),
+        Ok(Err(reason)) => delivery.withhold(reason, None),
+        Ok(Ok(_)) | Err(_) => delivery.fail_unsent(CHANGED),
     }
     let [random] = app.random.bytes();
     app.control.record_outcome(*delivery, CountChange::default(), random, now).await

@@ -10,6 +10,7 @@ use crate::api::{ApiError, ApiResult, Code, Done, JsonAnswer, Message};
 use crate::{
     app::App,
     control::{
+        self,
         deliveries::{Attempt, Claimed, CountChange, Delivery},
         subscriptions::Subscription,
     },
@@ -227,7 +228,7 @@ pub async fn subscription_of(app: &App, delivery: &Delivery) -> ApiResult<Subscr
 }
 
 /// Claims the delivery if it awaits an attempt and no process is attempting it; `None` otherwise.
-async fn claim(app: &App, source: &Delivery) -> ApiResult<Option<Box<Delivery>>> {
+async fn claim(app: &App, source: &Delivery) -> control::Result<Option<Box<Delivery>>> {
     let current = app.control.delivery(&source.key).await?;
     let Some(current) = current.filter(|it| it.awaits_attempt() && !it.is_manual()) else { return Ok(None) };
     let (attempt, claimant) = (current.attempts + 1, i64::from_be_bytes(app.random.bytes()));
@@ -238,7 +239,7 @@ async fn claim(app: &App, source: &Delivery) -> ApiResult<Option<Box<Delivery>>>
 }
 
 /// Ends a claimed delivery, because the retry with this id was delivered.
-async fn supersede(app: &App, mut delivery: Box<Delivery>, retry: DeliveryId) -> ApiResult<()> {
+async fn supersede(app: &App, mut delivery: Box<Delivery>, retry: DeliveryId) -> control::Result<()> {
     delivery.supersede(retry);
     let [random] = app.random.bytes();
     app.control.record_outcome(*delivery, CountChange::default(), random, app.clock.now()).await?;
@@ -251,7 +252,7 @@ async fn supersede_after_attempt(
     source: &Delivery,
     retry: DeliveryId,
     began: Instant,
-) -> ApiResult<()> {
+) -> control::Result<()> {
     loop {
         if let Some(claimed) = claim(app, source).await? {
             return supersede(app, claimed, retry).await;
@@ -276,17 +277,21 @@ pub async fn resend(app: &App, subscription: &Subscription, source: Delivery) ->
     let id = app.control.next_delivery_id().await?;
     let claimed = claim(app, &source).await?;
     let (payload, request_id) = (source.payload.clone(), source.request_id.clone());
-    let sent = send_manual(app, subscription, payload, request_id, id).await;
+    let sent = send_manual(app, subscription, payload, request_id, id, claimed.as_deref()).await;
     let succeeded = sent.as_ref().is_ok_and(Delivery::succeeded);
-    match claimed {
-        Some(claimed) if succeeded => supersede(app, claimed, id).await?,
+    let settled = match claimed {
+        Some(claimed) if succeeded => supersede(app, claimed, id).await,
         Some(claimed) => {
             let next = claimed.next_attempt_at.unwrap_or_else(|| app.clock.now());
-            app.control.put_back(&claimed, next).await?;
+            app.control.put_back(&claimed, next).await
         }
         // Another process was attempting it. Unless that attempt succeeds, it would be sent again.
-        None if succeeded => supersede_after_attempt(app, &source, id, began).await?,
-        None => (),
+        None if succeeded => supersede_after_attempt(app, &source, id, began).await,
+        None => Ok(()),
+    };
+    // An error would make the caller repeat what the endpoint has accepted.
+    if let Err(error) = settled {
+        tracing::warn!(%error, deliveryId = source.id.0, "an event that was sent manually may be sent again");
     }
     let retry = sent?;
     let message =

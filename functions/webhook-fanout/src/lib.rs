@@ -179,7 +179,11 @@ async fn attempt(
         Claimed::Done(_) => return Ok(()),
         Claimed::Busy(until) => return redeliver_later(&app, &message, until).await,
     };
-    let known = begun.since.elapsed() <= LONGEST_CLAIM || is_unchanged(&app, &subscription).await?;
+    let known = begun.since.elapsed() <= LONGEST_CLAIM
+        || is_unchanged(&app, &subscription).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a subscription could not be read again");
+            false
+        });
     let now = app.clock.now();
     if !known || !outlasts_attempt(&delivery, now) {
         app.control.put_back(&delivery, now).await?;

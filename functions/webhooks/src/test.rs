@@ -77,7 +77,7 @@ async fn send(partner: &Partner, event: Option<EventScope>) -> ApiResult<Done> {
     let payload = Payload::test(&subscription.practicepass, event, id.0, partner.now());
     require_access(&partner.app, &subscription, &payload).await?;
     let request_id = RequestId::parse(partner.call.request_id());
-    let delivery = send_manual(&partner.app, &subscription, payload, request_id, id).await?;
+    let delivery = send_manual(&partner.app, &subscription, payload, request_id, id, None).await?;
     let succeeded = delivery.succeeded();
     let message = if succeeded { "Test event delivered" } else { "Test event could not be delivered" };
     let data = Tested {

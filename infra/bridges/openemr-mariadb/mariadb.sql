@@ -352,7 +352,7 @@ begin
     while it < 15 do
         begin
             declare exit handler for 1205 begin
-                if attempt >= 100 then resignal; end if;
+                if attempt >= 40 then resignal; end if;
                 do sleep(0.05);
             end;
             set attempt = attempt + 1, lock_wait_timeout = 0;

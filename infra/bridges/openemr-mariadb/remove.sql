@@ -5,6 +5,8 @@ do $$
 declare
     it regclass;
 begin
+    -- Whoever reads MariaDB's tables holds one of these locks: foreign tables cannot be locked themselves.
+    perform pg_advisory_xact_lock(20926, slot) from generate_series(0, 4) slot;
     for it in select c.oid from pg_class c where relnamespace = 'partner_api'::regnamespace and relkind = 'r'
         and (relname like 'bridge%' or relname in ('schedule_exceptions', 'resources', 'visits', 'patients', 'visit_types')) loop
         execute format('lock table %s', it);

@@ -4,7 +4,7 @@ set local search_path = partner_api;
 do $$
 declare
     limit_before text := current_setting('lock_timeout');
-    statements text := (
+    statements text := 'drop view if exists bridge_ungranted, bridge_grants, bridge_watched; ' || (
         select string_agg(statement, ' ') from (
             -- Our tables, too, and those that refer to them: nothing below may wait while the EMR's tables are locked.
             select format('lock table %s;', c.oid::regclass) as statement from pg_class c
@@ -34,7 +34,6 @@ delete from detached;
 insert into detached select coalesce((select max(visit_id) from visits), 0), coalesce((select max(patient_id) from patients), 0);
 insert into detached_rooms select room, resource_id from bridge_rooms;
 insert into detached_time_off select event_id, exception_id from bridge_time_off;
-drop view if exists bridge_ungranted, bridge_grants, bridge_watched;
 drop table if exists bridge_late, bridge_failures, bridge_time_off, bridge_rooms, bridge;
 -- From now on, the API's new rows get ids that the EMR does not assign, so that a bridge that is attached again recognizes them.
 select setval(pg_get_serial_sequence('partner_api.patients', 'patient_id'), (select coalesce(max(patient_id), 0) + 1000000000 from patients)),

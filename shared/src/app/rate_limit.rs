@@ -3,8 +3,8 @@
 //! Each environment counts its own calls and exchanges counts with the others after its responses:
 //! at once after a pause, otherwise each second or after a hundredth of the calls that are left,
 //! whichever is sooner. It rejects calls as soon as it knows that the key is over its limit. With
-//! `n` environments that receive calls at the same moment, a key can exceed its limit by `n`
-//! hundredths, or by `n` calls if that is more.
+//! `n` environments that receive calls in a window, a key can exceed its limit by `n` hundredths of
+//! it, or by `n` calls if that is more.
 
 use std::{
     collections::HashMap,

@@ -61,7 +61,8 @@ mod tests {
     fn a_claim_outlasts_the_slowest_attempt_and_the_write_of_the_claim() {
         let now = Timestamp::UNIX_EPOCH;
         let claim = busy_until(now).duration_since(now).unsigned_abs();
-        // A claim is written in one operation of DynamoDB, after which the subscription is read.
+        // A first claim is written in one operation of DynamoDB, after which the subscription is
+        // read. A retry's claim also reads; if that takes too long, the call does not begin.
         let claiming = Duration::from_secs(3) + LONGEST_CLAIM;
         let attempt = longest_attempt();
         assert!(claiming + attempt < claim, "{claiming:?} + {attempt:?}");

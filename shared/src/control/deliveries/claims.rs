@@ -57,7 +57,11 @@ impl Store {
         delivery.next_attempt_at = Some(until);
         match self.put_new(Table::Deliveries, delivery.item(self.delivery_shards(), true)?).await {
             Ok(()) => Ok(Some(delivery)),
-            Err(Error::ConditionFailed) => Ok(None),
+            // The SDK repeats a write whose response was lost. Ids are assigned once.
+            Err(Error::ConditionFailed) => {
+                let found = self.delivery(&delivery.key).await?;
+                Ok(found.is_some_and(|it| it.id == delivery.id).then_some(delivery))
+            }
             Err(error) => Err(error),
         }
     }

@@ -97,8 +97,14 @@ impl PendingOutcomes {
             for (outcome, result) in tried {
                 match result {
                     Err(Error::Unavailable { .. }) if again < outcome.until => throttled.push(outcome),
-                    Err(Error::ConditionFailed) if is_written(&client, &outcome).await => {
-                        let _ = outcome.done.send(Ok(()));
+                    // Apart from the round, which others wait for.
+                    Err(Error::ConditionFailed) => {
+                        let client = client.clone();
+                        tokio::spawn(async move {
+                            let written = is_written(&client, &outcome).await;
+                            let _ =
+                                outcome.done.send(if written { Ok(()) } else { Err(Error::ConditionFailed) });
+                        });
                     }
                     result => {
                         let _ = outcome.done.send(result);
