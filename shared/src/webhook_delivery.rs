@@ -64,10 +64,8 @@ pub async fn send_manual(
         return Err(Error::ConditionFailed);
     };
     // The claim may have taken long.
-    let (access, unchanged) = tokio::join!(
-        app.partner_access(&subscription.practicepass, &subscription.partner_id),
-        is_unchanged(app, subscription)
-    );
+    let access = app.partner_access(&subscription.practicepass, &subscription.partner_id).await;
+    let unchanged = is_unchanged(app, subscription).await;
     let now = app.clock.now();
     let may_begin = matches!(unchanged, Ok(true))
         && [Some(&*delivery), source].into_iter().flatten().all(|it| outlasts_attempt(it, now));
