@@ -84,7 +84,7 @@ async fn the_reads_of_an_attempt_are_those_of_the_cost_sheet() {
     let keys = office.app.control.keys_in_practice(office.db.practicepass(), &partner).await.unwrap().len();
     let keys = f64::from(u32::try_from(keys).unwrap());
     assert!(keys > 1.0);
-    // What a process knows of the partner's access is older than the subscription's last event.
+    // A new process has not read the partner's access.
     let process = office.another_app(|_| ());
     let first = attempts(&office, &process, 2, &[200]).await[0].read;
     agrees("reads_an_attempt", first - keys);

@@ -1,7 +1,7 @@
 //! Dates, times and durations that the EMR's columns accept and no calendar has.
 //!
-//! None of them delays or fails a statement of the EMR's, and none hides another row or keeps a
-//! time from being booked.
+//! The EMR's statements neither fail nor wait because of them. Other rows are still applied, and
+//! free times can still be booked.
 
 use shared::tenant::bridge;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
@@ -24,8 +24,8 @@ pub(crate) const DURATIONS: [&str; 9] = [
     "9223372036854775807",
 ];
 
-/// What an event can be: its category, patient, kind of recurrence with its rule, and whether it
-/// takes the whole day. Also for the other bridge.
+/// Returns all shapes of an event: category, patient, kind and rule of recurrence, and whether it
+/// lasts all day. The other bridge's tests use them, too.
 pub(crate) fn shapes() -> Vec<(i64, &'static str, i64, String, i64)> {
     let rule = |unit: i64| {
         format!(

@@ -152,7 +152,7 @@ async fn a_locked_row_does_not_hold_up_the_emrs_other_changes() {
     clean(&office).await;
 }
 
-/// What is removed from `MariaDB` does not come back when our transaction fails.
+/// A rollback in `PostgreSQL` does not restore what was removed from `MariaDB`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs tests/mariadb"]
 async fn a_removal_that_locks_on_our_tables_prevent_removes_nothing() {
